@@ -1,0 +1,2 @@
+app_name = "guests"
+urlpatterns: list[object] = []

@@ -1,0 +1,88 @@
+"""Machines with libvirtd."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.permissions import PermittedQuerySet
+
+if TYPE_CHECKING:
+    from virt.connection import Connection
+
+
+class HostQuerySet(PermittedQuerySet):
+    scope_paths: ClassVar = {"host": "pk"}
+
+
+class Host(models.Model):
+    """A machine with libvirtd, as last seen. `state` is what the watcher knows about the way to it."""
+
+    class State(models.TextChoices):
+        CONNECTING = "connecting", _("Connecting")
+        CONNECTED = "connected", _("Connected")
+        UNREACHABLE = "unreachable", _("No contact")
+        DISABLED = "disabled", _("Disabled")
+
+    name = models.CharField(max_length=255, unique=True)
+    uri = models.CharField(max_length=500, unique=True)
+    uuid = models.UUIDField(null=True, blank=True)
+    state = models.CharField(max_length=16, choices=State, default=State.CONNECTING)
+    state_since = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(null=True, blank=True)  # the last time that its rows were compared with libvirt
+    error = models.TextField(blank=True)  # why there is no contact: a sentence
+    error_details = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    # What it is: from libvirt, once per connection. `facts` is virt.host.HostFacts as JSON.
+    facts = models.JSONField(default=dict)
+    # Whether a stock guest boots on its KVM: tried once per boot of the host.
+    kvm_works = models.BooleanField(null=True)
+    kvm_reason = models.TextField(blank=True)
+    kvm_probed_at = models.DateTimeField(null=True, blank=True)
+    kvm_probed_boot = models.CharField(max_length=64, blank=True)  # which boot of the host was probed
+
+    # How it does: sampled.
+    cpus = models.PositiveIntegerField(default=0)  # threads
+    memory_mib = models.PositiveBigIntegerField(default=0)
+    cpu_percent = models.FloatField(null=True)
+    memory_used_mib = models.PositiveBigIntegerField(null=True)
+    sampled_at = models.DateTimeField(null=True, blank=True)
+
+    objects = HostQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("hosts:detail", args=[self.pk])
+
+    @property
+    def is_connected(self) -> bool:
+        return self.state == self.State.CONNECTED
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its files and sockets are those of the machine that kvmweb runs on."""
+        from virt.connection import is_plain_local
+
+        return is_plain_local(self.uri)
+
+    @contextmanager
+    def connect(self, *, timeout_s: float | None = None) -> "Iterator[Connection]":
+        """A connection of its own to this host; for workers and the watcher, never for a request.
+
+        Raises virt.errors.HostUnreachable or HostTimeout.
+        """
+        from virt.connection import connect
+
+        with connect(self.uri, timeout_s=timeout_s or settings.LIBVIRT_TIMEOUT_S) as connection:
+            yield connection

@@ -1,0 +1,55 @@
+"""REST of jobs."""
+
+import time
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from ninja import Query, Router
+from ninja.pagination import paginate
+
+from accounts.rest import ERRORS, Problem, actor
+
+from .models import Job
+from .rest import JobDetailOut, JobOut, accepted
+from .services import cancel_job
+
+router = Router(tags=["jobs"])
+POLL_S = 0.1
+
+
+@router.get("", response={200: list[JobOut]})
+@paginate
+def list_jobs(
+    request: HttpRequest, status: str = "", search: str = "", object_kind: str = "", object_id: int = 0
+) -> QuerySet[Job]:
+    """Jobs, newest first; of one object with `object_kind` ("guest", "pool" …) and `object_id`."""
+    jobs = Job.objects.permitted(actor(request), "view").select_related("created_by").prefetch_related("objects_of")
+    if status:
+        jobs = jobs.filter(status=status)
+    if search:
+        jobs = jobs.filter(title__icontains=search)
+    if object_kind and object_id:
+        jobs = jobs.filter(objects_of__kind=object_kind, objects_of__object_id=object_id)
+    return jobs
+
+
+@router.get("/{int:job_id}", response={200: JobDetailOut, ERRORS: Problem})
+def get_job(
+    request: HttpRequest, job_id: int, wait: int = Query(0, ge=0, le=60, description="Seconds to wait for its end.")
+) -> Job:
+    """One job. With `wait` the answer comes when the job has ended, or after that many seconds."""
+    permitted = Job.objects.permitted(actor(request), "view").select_related("created_by")
+    job = get_object_or_404(permitted, pk=job_id)
+    end = time.monotonic() + wait
+    while job.is_active and time.monotonic() < end:
+        time.sleep(POLL_S)
+        job.refresh_from_db()
+    return job
+
+
+@router.post("/{int:job_id}/cancel", response={202: JobOut, ERRORS: Problem})
+def cancel(request: HttpRequest, job_id: int, response: HttpResponse) -> tuple[int, Job]:
+    """Ask a job to stop. One that runs stops at its next step, and what it did is taken back."""
+    job = get_object_or_404(Job.objects.permitted(actor(request), "operate"), pk=job_id)
+    return accepted(response, cancel_job(job, by=actor(request)))

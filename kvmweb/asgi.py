@@ -1,0 +1,38 @@
+"""ASGI: Django, and beside it what must not pass through Django: uploads, the live socket, consoles."""
+
+import os
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kvmweb.settings")
+
+from django.core.asgi import get_asgi_application
+
+django_application = get_asgi_application()  # sets Django up; what follows imports models
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.urls import path, re_path
+from storage.uploads.app import UploadApp
+
+from accounts.origin import OwnOriginOnly
+from consoles.sockets import console_socket
+from jobs.consumers import LiveConsumer
+
+upload_application = AuthMiddlewareStack(UploadApp())
+
+
+async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Uploads go round Django, which would spool a whole body to disk before any view sees it."""
+    path_ = scope["path"]
+    application = upload_application if path_ == UPLOADS or path_.startswith(UPLOADS + "/") else django_application
+    await application(scope, receive, send)
+
+
+UPLOADS = "/api/v1/uploads"
+websocket = URLRouter(
+    [
+        path("ws/live/", LiveConsumer.as_asgi()),
+        re_path(r"^ws/console/(?P<ticket>[A-Za-z0-9_-]{20,100})/$", console_socket),
+    ]
+)
+application = ProtocolTypeRouter({"http": http, "websocket": OwnOriginOnly(AuthMiddlewareStack(websocket))})

@@ -1,0 +1,28 @@
+"""The Celery application. Settings are Django's with the prefix CELERY_."""
+
+import os
+
+from celery import Celery
+from celery.signals import beat_init, worker_ready
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kvmweb.settings")
+app = Celery("kvmweb")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _worker_lives(**_kwargs: object) -> None:
+    _start_beating("worker")
+    app.send_task("jobs.tasks.recover")  # what a crash left behind is put right at once
+
+
+@beat_init.connect  # type: ignore[untyped-decorator]
+def _scheduler_lives(**_kwargs: object) -> None:
+    _start_beating("scheduler")
+
+
+def _start_beating(process: str) -> None:
+    from jobs.heartbeat import start_beating  # settings must be loaded first
+
+    start_beating(process)

@@ -1,0 +1,66 @@
+"""Virtual networks and host bridges, as last seen."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from hosts.mixins import OnHost, OnHostQuerySet
+
+
+class Network(OnHost):
+    """A libvirt network. https://libvirt.org/formatnetwork.html"""
+
+    class Forward(models.TextChoices):
+        NAT = "nat", _("NAT")
+        ROUTE = "route", _("Routed")
+        OPEN = "open", _("Open")
+        BRIDGE = "bridge", _("Bridge")
+        ISOLATED = "isolated", _("Isolated")
+        OTHER = "other", _("Other")
+
+    uuid = models.UUIDField()
+    name = models.CharField(max_length=255)
+    is_active = models.BooleanField(default=False)
+    autostart = models.BooleanField(default=False)
+    persistent = models.BooleanField(default=True)
+    forward = models.CharField(max_length=16, choices=Forward, default=Forward.ISOLATED)
+    bridge = models.CharField(max_length=64, blank=True)
+    cidr = models.CharField(max_length=64, blank=True)  # IPv4, "192.168.122.1/24"
+    dhcp_range = models.CharField(max_length=64, blank=True)  # "192.168.122.2 – 192.168.122.254"
+    xml = models.TextField(blank=True)
+
+    objects = OnHostQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["host", "uuid"], name="network_once_per_host")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("networking:network", args=[self.pk])
+
+
+class Bridge(OnHost):
+    """A bridge of the host itself, which guests can use directly; not one that belongs to a libvirt network."""
+
+    name = models.CharField(max_length=64)
+    mac = models.CharField(max_length=17, blank=True)
+    is_active = models.BooleanField(default=False)
+    ports = models.JSONField(default=list)  # interface names
+    addresses = models.JSONField(default=list)  # "192.168.189.14/24"
+
+    objects = OnHostQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["host", "name"], name="bridge_once_per_host")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("networking:bridges")

@@ -1,0 +1,2 @@
+app_name = "networking"
+urlpatterns: list[object] = []

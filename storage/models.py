@@ -1,0 +1,160 @@
+"""Storage pools, volumes, ISO images and uploads."""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.permissions import PermittedQuerySet
+from hosts.mixins import OnHost, OnHostQuerySet
+
+
+class Pool(OnHost):
+    """A libvirt storage pool. https://libvirt.org/formatstorage.html"""
+
+    uuid = models.UUIDField()
+    name = models.CharField(max_length=255)
+    type = models.CharField(max_length=32)  # libvirt's: dir, logical, netfs …
+    is_active = models.BooleanField(default=False)
+    autostart = models.BooleanField(default=False)
+    target_path = models.CharField(max_length=4096, blank=True)
+    capacity_bytes = models.PositiveBigIntegerField(default=0)
+    allocation_bytes = models.PositiveBigIntegerField(default=0)
+    available_bytes = models.PositiveBigIntegerField(default=0)
+    refreshed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OnHostQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["host", "uuid"], name="pool_once_per_host")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("storage:pool", args=[self.pk])
+
+    @property
+    def used_percent(self) -> int | None:
+        return self.allocation_bytes * 100 // self.capacity_bytes if self.capacity_bytes else None
+
+
+class VolumeQuerySet(PermittedQuerySet):
+    scope_paths: ClassVar = {"host": "pool__host_id"}
+
+
+class Volume(models.Model):
+    """A volume in a pool, as last seen."""
+
+    pool = models.ForeignKey(Pool, models.CASCADE, related_name="volumes")
+    name = models.CharField(max_length=255)
+    path = models.CharField(max_length=4096, blank=True, db_index=True)
+    format = models.CharField(max_length=32, blank=True)  # raw, qcow2, iso …; "" where the pool has no formats
+    capacity_bytes = models.PositiveBigIntegerField(default=0)
+    allocation_bytes = models.PositiveBigIntegerField(default=0)
+    backing_path = models.CharField(max_length=4096, blank=True)
+    missing_since = models.DateTimeField(null=True, blank=True)
+    first_seen_at = models.DateTimeField(default=timezone.now)
+
+    objects = VolumeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["pool", "name"], name="volume_once_per_pool")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("storage:volume", args=[self.pk])
+
+
+class IsoQuerySet(PermittedQuerySet):
+    scope_paths: ClassVar = {"host": "volume__pool__host_id"}
+
+
+class Iso(models.Model):
+    """What we know of a volume that is an install disc: where it came from, what is on it, what boots it."""
+
+    volume = models.OneToOneField(Volume, models.CASCADE, related_name="iso")
+    sha256 = models.CharField(max_length=64, blank=True)
+    sha256_expected = models.CharField(max_length=64, blank=True)
+    inspected_at = models.DateTimeField(null=True, blank=True)
+    is_iso9660 = models.BooleanField(null=True)  # None: not looked at yet
+    label = models.CharField(max_length=64, blank=True)
+    os_id = models.CharField(max_length=200, blank=True)  # libosinfo's: "http://debian.org/debian/12"
+    os_name = models.CharField(max_length=200, blank=True)
+    os_is_guess = models.BooleanField(default=False)  # the nearest known version, not the very one
+    os_end_of_life = models.DateField(null=True, blank=True)
+    arch = models.CharField(max_length=32, blank=True)
+    boots_bios = models.BooleanField(null=True)
+    boots_uefi = models.BooleanField(null=True)
+    added_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    added_at = models.DateTimeField(default=timezone.now)
+
+    objects = IsoQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-added_at"]
+
+    def __str__(self) -> str:
+        return self.volume.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("storage:iso", args=[self.pk])
+
+    @property
+    def name(self) -> str:
+        return self.volume.name
+
+
+class UploadQuerySet(PermittedQuerySet):
+    """Uploads are their creator's; those who administer the host of the pool see them too."""
+
+    scope_paths: ClassVar = {"host": "pool__host_id"}
+
+
+class Upload(models.Model):
+    """A file on its way into a pool. How much has arrived is the size of its part file, not a column."""
+
+    class State(models.TextChoices):
+        RECEIVING = "receiving", _("Receiving")
+        FINISHING = "finishing", _("Finishing")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    pool = models.ForeignKey(Pool, models.CASCADE, related_name="uploads")
+    name = models.CharField(max_length=255)
+    size_bytes = models.PositiveBigIntegerField()
+    sha256_expected = models.CharField(max_length=64, blank=True)
+    client_fingerprint = models.CharField(max_length=255, blank=True)
+    state = models.CharField(max_length=16, choices=State, default=State.RECEIVING)
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    touched_at = models.DateTimeField(default=timezone.now)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    iso = models.ForeignKey(Iso, models.SET_NULL, null=True, blank=True, related_name="+")
+    job = models.ForeignKey("jobs.Job", models.SET_NULL, null=True, blank=True, related_name="+")
+
+    objects = UploadQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["pool", "name"],
+                condition=models.Q(state__in=["receiving", "finishing"]),
+                name="one_upload_per_name",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,67 @@
+"""Fixtures that every room's tests share."""
+
+import shutil
+import subprocess
+
+import pytest
+from django.conf import settings
+
+from accounts.models import ApiToken, Grant, User
+from hosts.models import Host
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(settings.VAR, ignore_errors=True)
+
+
+@pytest.fixture
+def virsh():
+    """Ask libvirt with a program that is not ours: `virsh("domstate", "web-01")` gives its output, stripped."""
+
+    def run(*words: str, check: bool = True) -> str:
+        done = subprocess.run(["virsh", "-q", *words], capture_output=True, text=True, timeout=60)
+        assert not check or done.returncode == 0, f"virsh {' '.join(words)}: {done.stderr}"
+        return done.stdout.strip()
+
+    return run
+
+
+@pytest.fixture
+def admin(db) -> User:
+    """An administrator of everything."""
+    user = User.objects.create_user("admin-of-tests", password="correct horse battery")
+    Grant.objects.create(user=user, role=Grant.Role.ADMINISTRATOR)
+    return user
+
+
+@pytest.fixture
+def operator(db) -> User:
+    user = User.objects.create_user("operator-of-tests", password="correct horse battery")
+    Grant.objects.create(user=user, role=Grant.Role.OPERATOR)
+    return user
+
+
+@pytest.fixture
+def viewer(db) -> User:
+    user = User.objects.create_user("viewer-of-tests", password="correct horse battery")
+    Grant.objects.create(user=user, role=Grant.Role.VIEWER)
+    return user
+
+
+@pytest.fixture
+def stranger(db) -> User:
+    """Somebody who may log in and has been granted nothing."""
+    return User.objects.create_user("stranger-of-tests", password="correct horse battery")
+
+
+@pytest.fixture
+def bearer(admin):
+    """Headers for Django's test client that carry an administrator's API token."""
+    _token, secret = ApiToken.issue(admin, "tests", ApiToken.Scope.ADMINISTER)
+    return {"HTTP_AUTHORIZATION": f"Bearer {secret}"}
+
+
+@pytest.fixture
+def local_host(db) -> Host:
+    """The machine's own libvirt as a connected host."""
+    return Host.objects.create(name="local", uri="qemu:///system", state=Host.State.CONNECTED, cpus=2, memory_mib=8192)

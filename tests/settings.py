@@ -1,0 +1,21 @@
+"""Settings for tests that run in one process: no Redis, an own var directory. Whole stacks are tests/stack.py's."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("KVMWEB_SECRET_KEY", "only for tests")
+_var = Path(os.environ.setdefault("KVMWEB_VAR", tempfile.mkdtemp(prefix="kvmweb-tests-")))
+
+from kvmweb.settings import *  # noqa: F403
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+CELERY_BROKER_URL = "memory://"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+ALLOWED_HOSTS = ["*"]
+ACCOUNT_RATE_LIMITS = False
