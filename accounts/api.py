@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Field, Router, Schema
+from ninja import Field, Router, Schema, Status
 from ninja.pagination import paginate
 
 from . import services
@@ -87,9 +87,9 @@ def get_me(request: HttpRequest) -> User:
 
 
 @users_router.post("", response={201: UserOut, ERRORS: Problem})
-def create_user(request: HttpRequest, body: UserIn) -> tuple[int, User]:
+def create_user(request: HttpRequest, body: UserIn) -> Status[User]:
     """Add a user."""
-    return 201, services.create_user(by=actor(request), **body.dict())
+    return Status(201, services.create_user(by=actor(request), **body.dict()))
 
 
 @users_router.patch("/{int:user_id}", response={200: UserOut, ERRORS: Problem})
@@ -112,17 +112,17 @@ def list_tokens(request: HttpRequest) -> QuerySet[ApiToken]:
 
 
 @tokens_router.post("", response={201: TokenSecretOut, ERRORS: Problem})
-def create_token(request: HttpRequest, body: TokenIn) -> tuple[int, dict[str, object]]:
+def create_token(request: HttpRequest, body: TokenIn) -> Status[dict[str, object]]:
     """Make a token. Its secret is in this answer and nowhere else."""
     token, secret = services.issue_token(by=actor(request), **body.dict())
-    return 201, {**TokenOut.from_orm(token).dict(), "secret": secret}
+    return Status(201, {**TokenOut.from_orm(token).dict(), "secret": secret})
 
 
 @tokens_router.delete("/{int:token_id}", response={204: None, ERRORS: Problem})
-def revoke_token(request: HttpRequest, token_id: int) -> tuple[int, None]:
+def revoke_token(request: HttpRequest, token_id: int) -> Status[None]:
     """Make one of your tokens worthless."""
     services.revoke_token(get_object_or_404(actor(request).tokens, pk=token_id), by=actor(request))
-    return 204, None
+    return Status(204, None)
 
 
 @audit_router.get("", response={200: list[AuditOut]})

@@ -13,4 +13,5 @@ class RequestContext:
     via: str = "command"
 
 
-current: ContextVar[RequestContext] = ContextVar("request_context", default=RequestContext())
+NO_REQUEST = RequestContext()
+current: ContextVar[RequestContext] = ContextVar("request_context", default=NO_REQUEST)

@@ -1,4 +1,4 @@
-"""Whether a browser's request comes from our own pages. Cookies alone do not tell: any site can open a WebSocket to us."""
+"""Whether a browser's request comes from our own pages. Cookies do not tell: any site can open a WebSocket to us."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,7 @@
 """Who may do what: the one choke point that pages, REST, WebSockets and consoles all ask.
 
-A role allows actions; a grant gives a user a role on everything, on one host or on one guest. A permission is a filter on a
-queryset, so that "not yours" and "not there" look the same.
+A role allows actions; a grant gives a user a role on everything, on one host or on one guest. A permission is a filter
+on a queryset, so that "not yours" and "not there" look the same.
 """
 
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -51,7 +51,7 @@ def token_allows(user: "User | AnonymousUser", action: str) -> bool:
 class PermittedQuerySet(models.QuerySet):  # type: ignore[type-arg]
     """A queryset that can be narrowed to what a user may act on.
 
-    `scope_paths` says through which field a grant of a scope reaches this model, e.g. {"host": "host_id", "guest": "pk"}.
+    `scope_paths` says by which field a grant of a scope reaches this model, e.g. {"host": "host_id", "guest": "pk"}.
     """
 
     scope_paths: ClassVar[dict[str, str]] = {}

@@ -1,10 +1,12 @@
 """What every REST router shares: authentication, the one shape of errors, paging."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest
 from ninja import Field, Schema
+from ninja.errors import AuthenticationError
 from ninja.security import HttpBearer, SessionAuth
 
 from . import tokens
@@ -34,7 +36,7 @@ class TokenAuth(HttpBearer):
             return None
         request.user = user
         name = user.token.name if user.token else ""
-        current.set(_with_via(f"token {name}"))
+        current.set(replace(current.get(), via=f"token {name}"))
         return user
 
 
@@ -48,13 +50,8 @@ class PageAuth(SessionAuth):
 AUTH: Sequence[Any] = [TokenAuth(), PageAuth()]
 
 
-def _with_via(via: str) -> Any:
-    from dataclasses import replace
-
-    return replace(current.get(), via=via)
-
-
 def actor(request: HttpRequest) -> User:
     """The user who asks; the routers are mounted behind AUTH, so there is one."""
-    assert isinstance(request.user, User)
+    if not isinstance(request.user, User):
+        raise AuthenticationError
     return request.user

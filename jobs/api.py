@@ -1,11 +1,12 @@
 """REST of jobs."""
 
 import time
+from typing import Annotated
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from ninja import Query, Router
+from ninja import Query, Router, Status
 from ninja.pagination import paginate
 
 from accounts.rest import ERRORS, Problem, actor
@@ -36,11 +37,13 @@ def list_jobs(
 
 @router.get("/{int:job_id}", response={200: JobDetailOut, ERRORS: Problem})
 def get_job(
-    request: HttpRequest, job_id: int, wait: int = Query(0, ge=0, le=60, description="Seconds to wait for its end.")
+    request: HttpRequest,
+    job_id: int,
+    wait: Annotated[int, Query(ge=0, le=60, description="Seconds to wait for its end.")] = 0,
 ) -> Job:
     """One job. With `wait` the answer comes when the job has ended, or after that many seconds."""
     permitted = Job.objects.permitted(actor(request), "view").select_related("created_by")
-    job = get_object_or_404(permitted, pk=job_id)
+    job: Job = get_object_or_404(permitted, pk=job_id)
     end = time.monotonic() + wait
     while job.is_active and time.monotonic() < end:
         time.sleep(POLL_S)
@@ -49,7 +52,7 @@ def get_job(
 
 
 @router.post("/{int:job_id}/cancel", response={202: JobOut, ERRORS: Problem})
-def cancel(request: HttpRequest, job_id: int, response: HttpResponse) -> tuple[int, Job]:
+def cancel(request: HttpRequest, job_id: int, response: HttpResponse) -> Status[Job]:
     """Ask a job to stop. One that runs stops at its next step, and what it did is taken back."""
     job = get_object_or_404(Job.objects.permitted(actor(request), "operate"), pk=job_id)
     return accepted(response, cancel_job(job, by=actor(request)))

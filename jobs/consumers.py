@@ -18,8 +18,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     async def connect(self) -> None:
         self.topics: set[str] = set()
         if not self.scope["user"].is_authenticated:
-            return await self.close()
-        await self.accept()
+            await self.close()
+        else:
+            await self.accept()
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         wanted = content.get("subscribe") if isinstance(content, dict) else None

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 
 from django.core.cache import cache
 from redis.exceptions import RedisError
@@ -29,10 +30,8 @@ def start_beating(process: str) -> None:
 
     def loop() -> None:
         while True:
-            try:
+            with suppress(RedisError, OSError):  # Redis away: /readyz says so itself
                 beat(process)
-            except (RedisError, OSError):
-                pass  # Redis away: /readyz says so itself
             time.sleep(INTERVAL_S)
 
     threading.Thread(target=loop, daemon=True, name=f"heartbeat-{process}").start()

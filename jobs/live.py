@@ -28,7 +28,7 @@ def group_of(topic: str) -> str:
 
 
 def publish(*topics: str) -> None:
-    """Tell open pages, once the transaction in hand commits, that these topics changed. Never fails the change itself."""
+    """Tell open pages, once the transaction in hand commits, that these topics changed. Never fails the change."""
     transaction.on_commit(lambda: _send(topics))
 
 

@@ -118,8 +118,8 @@ class Job(models.Model):
     ) -> "Job":
         """Make the row, take the exclusive objects and queue the task when the transaction commits.
 
-        `arguments` must be JSON and reach the task as keyword arguments. Raises Busy, naming the job in the way, when an
-        exclusive object is held by another unfinished job.
+        `arguments` must be JSON and reach the task as keyword arguments. Raises Busy, naming the job in the way, when
+        an exclusive object is held by another unfinished job.
         """
         refs = list(objects)
         try:
@@ -200,9 +200,7 @@ def _busy(refs: list[Ref]) -> Busy:
         held = JobObject.objects.filter(kind=ref.kind, object_id=ref.pk, held=True).select_related("job").first()
         if held:
             return Busy(
-                _(
-                    "%(name)s is being changed by the job “%(title)s” (number %(pk)d). Wait until it is done, or cancel it."
-                )
+                _("%(name)s is being changed by the job “%(title)s” (number %(pk)d). Wait for its end, or cancel it.")
                 % {"name": ref.name, "title": held.job.title, "pk": held.job.pk}
             )
     return Busy(_("Another job is changing the same object. Try again in a moment."))

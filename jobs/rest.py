@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpResponse
-from ninja import Field, Schema
+from ninja import Field, Schema, Status
 
 from .models import Job
 
@@ -65,7 +65,7 @@ class JobDetailOut(JobOut):
         return list(job.children.values_list("pk", flat=True))
 
 
-def accepted(response: HttpResponse, job: Job) -> tuple[int, Job]:
+def accepted(response: HttpResponse, job: Job) -> Status[Job]:
     """202 with the job and where to follow it."""
     response["Location"] = job.api_url
-    return 202, job
+    return Status(202, job)

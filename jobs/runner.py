@@ -43,9 +43,9 @@ class RunningJob:
         self.pk = row.pk
 
     def step(self, message: str, *, done: int | None = None, total: int | None = None) -> None:
-        """Say what happens now, in words and (where known) as `done` of `total`. Raises Cancelled when asked to stop."""
+        """Say what happens now, in words and (where known) as `done` of `total`. Raises Cancelled if asked to stop."""
         self.check_cancelled()
-        changed = {"message": message[:255]}
+        changed: dict[str, str | int] = {"message": message[:255]}
         if total is not None:
             changed |= {"done": done or 0, "total": total}
         Job.objects.filter(pk=self.pk).update(**changed)
@@ -183,7 +183,7 @@ def _finish(row: Job, status: str, **fields: Any) -> None:
 
 
 def roll_back_dead_jobs() -> None:
-    """Heal after a crash: roll back jobs whose lease ran out, retry undo steps that failed, queue again what got lost."""
+    """Heal after a crash: roll back jobs whose lease ran out, retry failed undo steps, queue again what got lost."""
     now = timezone.now()
     for row in Job.objects.filter(status=Job.Status.RUNNING, lease_until__lt=now):
         # Whoever moves the lease first does the work; a second worker finds nothing to do.

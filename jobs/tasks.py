@@ -1,4 +1,4 @@
-"""How a job runs: `@job_task` wraps a function into a Celery task that claims the row, works, and ends or rolls back."""
+"""How a job runs: `@job_task` makes a Celery task that claims the row, works, and ends or rolls back."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ class JobTask:
     def enqueue(self, job: Job) -> None:
         """Hand the job to the broker. With the broker away it stays queued in the row, and `recover` sends it later."""
         try:
-            self.task.apply_async(args=[job.pk])
+            self.task.apply_async(args=(job.pk,))
         except OperationalError:
             log.warning("broker does not answer, the job waits", job=job.pk)
 

@@ -21,7 +21,10 @@ from . import __version__
 api = NinjaAPI(
     title="kvmweb",
     version=__version__,
-    description="Everything that a page can do. What changes a host answers 202 with a job; follow it at /api/v1/jobs/{id}?wait=30.",
+    description=(
+        "Everything that a page can do. What changes a host answers 202 with a job; "
+        "follow it at /api/v1/jobs/{id}?wait=30."
+    ),
     urls_namespace="api",
     docs_url=None,
     auth=AUTH,

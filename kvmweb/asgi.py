@@ -29,7 +29,7 @@ async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 UPLOADS = "/api/v1/uploads"
-websocket = URLRouter(
+websocket: Any = URLRouter(
     [
         path("ws/live/", LiveConsumer.as_asgi()),
         re_path(r"^ws/console/(?P<ticket>[A-Za-z0-9_-]{20,100})/$", console_socket),

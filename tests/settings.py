@@ -7,7 +7,7 @@ from pathlib import Path
 os.environ.setdefault("KVMWEB_SECRET_KEY", "only for tests")
 _var = Path(os.environ.setdefault("KVMWEB_VAR", tempfile.mkdtemp(prefix="kvmweb-tests-")))
 
-from kvmweb.settings import *  # noqa: F403
+from kvmweb.settings import *  # noqa: E402, F403
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
@@ -18,4 +18,4 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 ALLOWED_HOSTS = ["*"]
-ACCOUNT_RATE_LIMITS = False
+ACCOUNT_RATE_LIMITS = {}
