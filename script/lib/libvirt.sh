@@ -1,0 +1,64 @@
+# shellcheck shell=bash
+# libvirtd: running, and open to user kvmweb. A daemon that others started is never reconfigured or restarted here.
+
+LIBVIRTD_CONFIG=/run/kvmweb/libvirtd.conf
+
+libvirt_answers() { timeout 20 virsh -q -c "$KVMWEB_LIBVIRT_URI" uri >/dev/null 2>&1; }
+libvirt_answers_kvmweb() { as_kvmweb timeout 20 virsh -q -c "$KVMWEB_LIBVIRT_URI" uri >/dev/null 2>&1; }
+
+# Without an init system there is no polkit, and libvirt's default would refuse everyone but root.
+write_libvirtd_config() {
+  install -d -m 0755 /run/kvmweb
+  {
+    grep -vE '^[[:space:]]*(unix_sock_group|unix_sock_rw_perms|auth_unix_rw)[[:space:]]*=' /etc/libvirt/libvirtd.conf || true
+    echo 'unix_sock_group = "libvirt"'
+    echo 'unix_sock_rw_perms = "0770"'
+    echo 'auth_unix_rw = "none"'
+  } >"$LIBVIRTD_CONFIG"
+}
+
+start_libvirt() {
+  local unit try
+  if has_systemd; then
+    say "Starting libvirt (systemctl enable --now)"
+    for unit in libvirtd virtqemud virtnetworkd virtstoraged virtnodedevd virtnwfilterd virtsecretd virtproxyd; do
+      # RHEL 9 has both kinds; there the monolithic daemon is the old one
+      if [ "$unit" = libvirtd ] && systemctl cat virtqemud.socket >/dev/null 2>&1; then continue; fi
+      if systemctl cat "$unit.socket" >/dev/null 2>&1; then systemctl enable --quiet --now "$unit.socket" || true; fi
+    done
+  else
+    say "Starting virtlogd and libvirtd (no init system does it here)"
+    pgrep -x virtlogd >/dev/null || virtlogd -d
+    write_libvirtd_config
+    pgrep -x libvirtd >/dev/null || libvirtd -d --config "$LIBVIRTD_CONFIG"
+  fi
+  for try in $(seq 40); do
+    if libvirt_answers; then return; fi
+    sleep 0.5
+  done
+  die "libvirtd does not answer on $KVMWEB_LIBVIRT_URI. See: virsh -c $KVMWEB_LIBVIRT_URI uri, and /var/log/libvirt/."
+}
+
+# ensure_libvirt: only the system libvirt of this machine is ours to start.
+ensure_libvirt() {
+  case $KVMWEB_LIBVIRT_URI in qemu:///system*) ;; *) return 0 ;; esac
+  libvirt_answers || start_libvirt
+  libvirt_answers_kvmweb && return
+  if has_systemd; then
+    die "libvirtd runs, and refuses user kvmweb (in group libvirt). Usually polkit lets that group in: install polkitd and restart libvirtd. Without polkit set auth_unix_rw as docs/operations.md describes."
+  fi
+  die "libvirtd runs, and refuses user kvmweb: it was started without the settings unix_sock_group = \"libvirt\", unix_sock_rw_perms = \"0770\", auth_unix_rw = \"none\". End it with: kill $(cat /run/libvirtd.pid 2>/dev/null || pgrep -x libvirtd | head -n 1) (guests keep running), then run this again: it starts libvirtd with them."
+}
+
+# restart_libvirt: only for machines that belong to the tests, where a libvirtd started by hand refuses user kvmweb.
+restart_libvirt() {
+  local pid try
+  pid=$(pgrep -x libvirtd | head -n 1)
+  say "Restarting libvirtd so that user kvmweb may use it (guests keep running)"
+  kill "$pid"
+  for try in $(seq 60); do
+    if [ ! -d "/proc/$pid" ]; then break; fi
+    sleep 0.5
+  done
+  start_libvirt
+}

@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# What is made from the checkout: translations, static files, the database and the first administrator.
+
+# compile_translations: every .po whose .mo is missing or older.
+compile_translations() {
+  local po
+  for po in */locale/*/LC_MESSAGES/*.po; do
+    [ -e "$po" ] && [ "$po" -nt "${po%.po}.mo" ] || continue
+    step "Compiling $po" "The file has an error: see the output." msgfmt --check-format -o "${po%.po}.mo" "$po"
+  done
+}
+
+# compile_python: kvmweb cannot write __pycache__ into root's checkout, and would compile at every start.
+compile_python() {
+  .venv/bin/python -m compileall -q accounts consoles guests hosts inventory jobs kvmweb networking storage virt >/dev/null || true
+}
+
+# collect_static: into $KVMWEB_STATIC_ROOT, when something that goes into it changed. Old files stay: pages that are
+# open, and other stacks from this checkout, still ask for them.
+collect_static() {
+  local want stamp=$KVMWEB_STATIC_ROOT/.from
+  want=$({
+    find static */static kvmweb/settings.py kvmweb/staticfiles.py -type f -printf '%p %s %T@\n' 2>/dev/null | sort
+    cat requirements.txt
+  } | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$stamp" 2>/dev/null)" != "$want" ] || return 0
+  step "Collecting static files" "See the output." \
+    env KVMWEB_SECRET_KEY=unused .venv/bin/python manage.py collectstatic --noinput -v 0
+  chmod -R go+rX "$KVMWEB_STATIC_ROOT"
+  echo "$want" >"$stamp"
+}
+
+migrate_database() {
+  step "Preparing the database" "The database is as it was before. See the output, then try again." \
+    as_kvmweb .venv/bin/python manage.py migrate --noinput -v 0
+}
+
+set_up_site() {
+  step "Registering this host and the first administrator" "See the output, then try again." \
+    as_kvmweb .venv/bin/python manage.py setup_site
+}
