@@ -1,5 +1,6 @@
 """The one live socket of a page: it names the topics that its fragments follow and hears when one changed."""
 
+import json
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -22,7 +23,11 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         else:
             await self.accept()
 
-    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
+        try:
+            content = json.loads(text_data or "null")
+        except ValueError:
+            content = None  # what is not JSON is nobody's subscription
         wanted = content.get("subscribe") if isinstance(content, dict) else None
         if not isinstance(wanted, list):
             return

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, AuthorizationError, HttpError, ValidationError
 
 from accounts.api import audit_router, tokens_router, users_router
@@ -17,8 +16,9 @@ from storage.api import isos_router, pools_router, volumes_router
 from virt.errors import UserError
 
 from . import __version__
+from .openapi import DocumentedAPI
 
-api = NinjaAPI(
+api = DocumentedAPI(
     title="kvmweb",
     version=__version__,
     description=(

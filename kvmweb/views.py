@@ -1,19 +1,32 @@
 """Views that belong to no room: the API's documentation, metrics, and the error pages."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template import loader
+from django.views.decorators.http import require_GET
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from accounts import tokens
+from accounts.permissions import may
 
+from .metrics import registry
+
+
+@require_GET
 def api_docs(request: HttpRequest) -> HttpResponse:
     """The OpenAPI document, browsable, from local files only."""
     return render(request, "api_docs.html")
 
 
+@require_GET
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus' text format."""
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    """Prometheus' text format, for whoever may view everything: by session or by `Authorization: Bearer <token>`."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    user = tokens.authenticate(secret.strip()) if scheme.lower() == "bearer" else request.user
+    if user is None or not may(user, "view"):
+        message = "Metrics are for users who may view everything. Send “Authorization: Bearer <token>”.\n"
+        return HttpResponse(message, status=401, content_type="text/plain; charset=utf-8")
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -24,7 +37,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return HttpResponseForbidden(loader.render_to_string("403.html", request=request))
+    return render(request, "403.html", status=403)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
