@@ -1,0 +1,210 @@
+"""Template tags and filters of the house: icons, units, times, states, list headers, form controls. docs/ui.md shows their use."""
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms, template
+from django.forms import BoundField
+from django.template import Context
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from kvmweb import navigation, states, units
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, css: str = "", label: str = "") -> SafeString:
+    """A shape of static/icons.svg. With `label` it is read aloud; without, the words beside it say what it means."""
+    spoken = format_html('role="img" aria-label="{}"', label) if label else format_html('aria-hidden="true"')
+    return format_html('<svg class="i {}" {}><use href="{}#{}"/></svg>', css, spoken, static("icons.svg"), name)
+
+
+# --- units --------------------------------------------------------------------------------------------------------
+@register.filter
+def mebibytes(size_mib: int | float | None) -> str:
+    """2048 → "2 GiB"."""
+    return units.size(None if size_mib in (None, "") else float(size_mib or 0) * 1024**2)
+
+
+@register.filter
+def filesize(size_bytes: int | float | None) -> str:
+    """1610612736 → "1.5 GiB"."""
+    return units.size(None if size_bytes in (None, "") else size_bytes)
+
+
+register.filter("byte_rate", units.byte_rate)
+register.filter("bit_rate", units.bit_rate)
+register.filter("count", units.count)
+
+
+@register.filter
+def percent(value: float | None, whole: float | None = None) -> str:
+    """38 → "38 %"; with an argument the share of a whole: `used|percent:total`."""
+    share = share_of(value, whole) if whole is not None else value
+    return units.UNKNOWN if share is None or share == "" else f"{round(share)} %"
+
+
+@register.filter
+def share_of(value: float | None, whole: float | None) -> float | None:
+    """The share of `value` in `whole` in percent, or None where either is unknown or the whole is 0."""
+    if value is None or value == "" or not whole:
+        return None
+    return float(value) * 100 / float(whole)
+
+
+# --- times --------------------------------------------------------------------------------------------------------
+def _time_tag(when: datetime, mode: str, text: str) -> SafeString:
+    """A <time> that static/js/format.js keeps up to date and shows in the reader's own time zone."""
+    local = timezone.localtime(when) if timezone.is_aware(when) else when
+    title = f"{date_format(local, 'j M Y')} {local:%H:%M:%S}"
+    return format_html('<time datetime="{}" data-time="{}" title="{}">{}</time>', when.isoformat(), mode, title, text)
+
+
+@register.filter
+def since(when: datetime | None) -> SafeString | str:
+    """How long ago: "3 min ago"."""
+    return _time_tag(when, "ago", units.ago(timezone.now() - when)) if when else units.UNKNOWN
+
+
+@register.filter
+def age(when: datetime | None) -> SafeString | str:
+    """How long since, as a span: "19 d"."""
+    return _time_tag(when, "age", units.span(int((timezone.now() - when).total_seconds()))) if when else units.UNKNOWN
+
+
+@register.filter
+def clock(when: datetime | None) -> SafeString | str:
+    """The time of day: "12:03:41"; with the date where it is not today."""
+    if not when:
+        return units.UNKNOWN
+    local = timezone.localtime(when)
+    today = local.date() == timezone.localdate()
+    text = f"{local:%H:%M:%S}" if today else f"{date_format(local, 'j M')} {local:%H:%M}"
+    return _time_tag(when, "clock", text)
+
+
+@register.filter
+def span(length: timedelta | float | None) -> str:
+    """Seconds or a timedelta: "4.2 s", "6 h"."""
+    return units.span(length)
+
+
+@register.filter
+def took(job: Any) -> str:
+    """How long a finished job (anything with started_at or created_at, and finished_at) ran."""
+    begin = getattr(job, "started_at", None) or job.created_at
+    return units.span(job.finished_at - begin) if job.finished_at else ""
+
+
+# --- states -------------------------------------------------------------------------------------------------------
+@register.filter
+def state_class(state: object) -> str:
+    """The colour class of a state: "running" → "st-run"."""
+    return states.look(state).css
+
+
+@register.filter
+def state_icon(state: object) -> str:
+    """The shape of a state: "running" → "s-run"."""
+    return states.look(state).shape
+
+
+@register.filter
+def job_class(status: object) -> str:
+    """The colour class of a job's status."""
+    return (states.JOB_RUNNING if status == "running" else states.look(status)).css
+
+
+@register.filter
+def job_icon(status: object) -> str:
+    """The shape of a job's status."""
+    return (states.JOB_RUNNING if status == "running" else states.look(status)).shape
+
+
+@register.filter
+def bar_class(share: float | None, thresholds: str = "80,90") -> str:
+    """The colour of a usage bar: "" (neutral), "hi" from the first threshold, "max" from the second."""
+    amber, red = (float(number) for number in thresholds.split(","))
+    if share is None or share == "":
+        return ""
+    return "max" if share >= red else "hi" if share >= amber else ""
+
+
+@register.filter
+def bar_width(share: float | None) -> str:
+    """A share in percent as an SVG width, 0 to 100."""
+    return f"{min(100.0, max(0.0, float(share or 0))):.1f}"
+
+
+@register.filter
+def tag_hue(name: str) -> str:
+    """One of four hues for a tag's dot, always the same for the same word."""
+    return f"t{hashlib.sha256(name.encode()).digest()[0] % 4 + 1}"
+
+
+@register.filter
+def initials(name: str) -> str:
+    """Two letters for the round picture of a user: "lin.wei" → "lw"."""
+    words = [word for word in name.replace(".", " ").replace("-", " ").replace("_", " ").split() if word]
+    return "".join(word[0] for word in words[:2]) if len(words) > 1 else name[:2]
+
+
+# --- lists --------------------------------------------------------------------------------------------------------
+@register.inclusion_tag("_sort_header.html", takes_context=True)
+def sort_header(context: Context, field: str, label: str, css: str = "", first: str = "") -> dict[str, Any]:
+    """A <th> whose click sorts by `field` (?sort=field, then ?sort=-field). `first` is the list's default order."""
+    request = context["request"]
+    asked = request.GET.get("sort") or first
+    query = request.GET.copy()
+    query.pop("page", None)
+    query["sort"] = f"-{field}" if asked == field else field
+    order = {field: "ascending", f"-{field}": "descending"}.get(asked, "")
+    return {"label": label, "css": css, "order": order, "query": query.urlencode()}
+
+
+@register.simple_tag(takes_context=True)
+def navigation_sections(context: Context) -> list[navigation.Section]:
+    """The side navigation of the page shown."""
+    return navigation.sections(context["request"].path, is_administrator=bool(context.get("can_administer")))
+
+
+@register.filter
+def nav_count(counts: object, name: str) -> str:
+    """The number called `name` in `nav_counts`, or nothing where it is not counted."""
+    number = getattr(counts, name, None) if name else None
+    return units.count(number()) if callable(number) else ""
+
+
+# --- forms --------------------------------------------------------------------------------------------------------
+def _widget_class(widget: forms.Widget) -> str:
+    if isinstance(widget, forms.RadioSelect | forms.CheckboxSelectMultiple):
+        return ""
+    if isinstance(widget, forms.CheckboxInput):
+        return "cb"
+    return "form-select" if isinstance(widget, forms.Select) else "form-control"
+
+
+@register.filter
+def control(field: BoundField, css: str = "") -> SafeString:
+    """The form control of a field in the house look; `css` adds classes, e.g. "mono"."""
+    own = field.field.widget.attrs.get("class", "")
+    classes = " ".join(filter(None, (_widget_class(field.field.widget), own, css)))
+    return field.as_widget(attrs={"class": classes} if classes else None)
+
+
+@register.filter
+def is_checkbox(field: BoundField) -> bool:
+    """Whether the control is a single check box, whose label stands behind it."""
+    return isinstance(field.field.widget, forms.CheckboxInput)
+
+
+@register.filter
+def is_choice_list(field: BoundField) -> bool:
+    """Whether the control is a list of radio buttons or check boxes, which needs a group and a legend."""
+    return isinstance(field.field.widget, forms.RadioSelect | forms.CheckboxSelectMultiple)

@@ -1,0 +1,37 @@
+// What the page has to say: notes at its top, or in the dialog that is open.
+
+import { text } from "./texts.js";
+
+function place() {
+  const dialog = document.querySelector("dialog[open] .dialog-notices");
+  return dialog ?? document.getElementById("notices");
+}
+
+/** Puts ready-made notes (elements) where the reader looks. */
+export function showNotes(notes) {
+  const target = place();
+  if (!target) return;
+  target.replaceChildren(...notes);
+  target.scrollIntoView({ block: "nearest" });
+}
+
+/** A note of our own. `kind` is "bad", "warn", "info" or "ok". */
+export function say(words, kind = "bad") {
+  const note = document.createElement("div");
+  note.className = `note note-${kind}`;
+  note.setAttribute("role", kind === "bad" ? "alert" : "status");
+  const body = document.createElement("div");
+  body.className = "grow";
+  body.textContent = words;
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "btn-link-x mute";
+  close.dataset.closeNote = "";
+  close.textContent = text("close");
+  note.append(body, close);
+  showNotes([note]);
+}
+
+document.addEventListener("click", (event) => {
+  event.target.closest?.("[data-close-note]")?.closest(".note")?.remove();
+});
