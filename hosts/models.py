@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
@@ -14,6 +15,9 @@ from accounts.permissions import PermittedQuerySet
 
 if TYPE_CHECKING:
     from virt.connection import Connection
+
+
+STALE_AFTER = timedelta(seconds=60)
 
 
 class HostQuerySet(PermittedQuerySet):
@@ -38,6 +42,8 @@ class Host(models.Model):
     error = models.TextField(blank=True)  # why there is no contact: a sentence
     error_details = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+    prepared_at = models.DateTimeField(null=True, blank=True)  # when its pools and network were first set up
+    check_requested_at = models.DateTimeField(null=True, blank=True)  # somebody wants the watcher to look again, now
 
     # What it is: from libvirt, once per connection. `facts` is virt.host.HostFacts as JSON.
     facts = models.JSONField(default=dict)
@@ -68,6 +74,13 @@ class Host(models.Model):
     @property
     def is_connected(self) -> bool:
         return self.state == self.State.CONNECTED
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its rows are old: no contact, or the watcher has not compared them for a while."""
+        if not self.is_connected or self.seen_at is None:
+            return True
+        return timezone.now() - self.seen_at > STALE_AFTER
 
     @property
     def is_local(self) -> bool:
