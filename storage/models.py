@@ -65,6 +65,10 @@ class Volume(models.Model):
 
     class Meta:
         ordering = ["name"]
+        indexes: ClassVar = [
+            models.Index(fields=["missing_since", "name"]),
+            models.Index(fields=["backing_path"], condition=~models.Q(backing_path=""), name="volume_with_backing"),
+        ]
         constraints: ClassVar = [models.UniqueConstraint(fields=["pool", "name"], name="volume_once_per_pool")]
 
     def __str__(self) -> str:
@@ -81,6 +85,13 @@ class IsoQuerySet(PermittedQuerySet):
 class Iso(models.Model):
     """What we know of a volume that is an install disc: where it came from, what is on it, what boots it."""
 
+    class Checksum(models.TextChoices):
+        UNKNOWN = "unknown", _("Not computed")
+        UNVERIFIED = "unverified", _("Unverified")  # somebody said what it should be, and nobody has looked yet
+        COMPUTED = "computed", _("Computed")  # nobody said what it should be
+        MATCHES = "matches", _("As published")
+        DIFFERS = "differs", _("Does not match")
+
     volume = models.OneToOneField(Volume, models.CASCADE, related_name="iso")
     sha256 = models.CharField(max_length=64, blank=True)
     sha256_expected = models.CharField(max_length=64, blank=True)
@@ -90,10 +101,12 @@ class Iso(models.Model):
     os_id = models.CharField(max_length=200, blank=True)  # libosinfo's: "http://debian.org/debian/12"
     os_name = models.CharField(max_length=200, blank=True)
     os_is_guess = models.BooleanField(default=False)  # the nearest known version, not the very one
-    os_end_of_life = models.DateField(null=True, blank=True)
+    os_is_eol = models.BooleanField(default=False)  # its maker gives no updates any more
+    os_set_by_hand = models.BooleanField(default=False)  # a new look at the image leaves the system as it is
     arch = models.CharField(max_length=32, blank=True)
     boots_bios = models.BooleanField(null=True)
     boots_uefi = models.BooleanField(null=True)
+    checked_bytes = models.PositiveBigIntegerField(null=True, blank=True)  # how large it was when a check was last started
     added_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     added_at = models.DateTimeField(default=timezone.now)
 
@@ -111,6 +124,15 @@ class Iso(models.Model):
     @property
     def name(self) -> str:
         return self.volume.name
+
+    @property
+    def checksum(self) -> "Iso.Checksum":
+        """How far the SHA-256 can be trusted."""
+        if not self.sha256:
+            return self.Checksum.UNVERIFIED if self.sha256_expected else self.Checksum.UNKNOWN
+        if not self.sha256_expected:
+            return self.Checksum.COMPUTED
+        return self.Checksum.MATCHES if self.sha256 == self.sha256_expected else self.Checksum.DIFFERS
 
 
 class UploadQuerySet(PermittedQuerySet):
