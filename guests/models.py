@@ -1,6 +1,6 @@
 """Guests (libvirt domains) with their disks and network cards, as last seen."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.db import models
 from django.urls import reverse
@@ -12,8 +12,20 @@ from networking.models import Bridge, Network
 from storage.models import Volume
 
 
+DELETED = "deleted"  # the reason of the state "missing" where somebody deleted the guest here, on purpose
+
+
 class GuestQuerySet(OnHostQuerySet):
     scope_paths: ClassVar = {"host": "host_id", "guest": "pk"}
+
+    def listed(self) -> Self:
+        """Without those that were deleted on purpose: their pages stay for the history, lists leave them out."""
+        return self.filter(trouble__lt=TROUBLE_DELETED)
+
+
+# The default order of lists: what needs somebody comes first, deleted guests last.
+TROUBLE_NONE, TROUBLE_DELETED = 5, 9
+_TROUBLE = {"crashed": 0, "missing": 1, "creating": 2, "shutting_down": 2, "paused": 3, "suspended": 3}
 
 
 class Guest(OnHost):
@@ -54,7 +66,9 @@ class Guest(OnHost):
     has_serial = models.BooleanField(default=False)
     has_agent_channel = models.BooleanField(default=False)
     needs_restart = models.BooleanField(default=False)  # the definition differs from what runs
+    changes_at_restart = models.JSONField(default=list)  # [{"what": "memory", "now": "1 GiB", "then": "2 GiB"}]
     xml = models.TextField(blank=True)  # the definition that the next start uses
+    digest = models.CharField(max_length=64, blank=True)  # of the XML that the columns were read from
 
     # Sampled while it runs.
     cpu_percent = models.FloatField(null=True)  # of all its vCPUs
@@ -63,12 +77,32 @@ class Guest(OnHost):
     addresses = models.JSONField(default=list)  # [{"address": "192.168.122.5", "source": "lease", "mac": "…"}]
     sampled_at = models.DateTimeField(null=True, blank=True)
 
+    trouble = models.GeneratedField(
+        expression=models.Case(
+            models.When(state="missing", state_reason=DELETED, then=models.Value(TROUBLE_DELETED)),
+            *(models.When(state=state, then=models.Value(rank)) for state, rank in _TROUBLE.items()),
+            default=models.Value(TROUBLE_NONE),
+        ),
+        output_field=models.PositiveSmallIntegerField(),
+        db_persist=True,
+    )
+
     objects = GuestQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
-        indexes: ClassVar = [models.Index(fields=["name"]), models.Index(fields=["state", "name"])]
-        constraints: ClassVar = [models.UniqueConstraint(fields=["host", "uuid"], name="guest_once_per_host")]
+        indexes: ClassVar = [
+            models.Index(fields=["name"]),
+            models.Index(fields=["state", "name"]),
+            models.Index(fields=["trouble", "name", "id"]),
+            models.Index(fields=["missing_since"]),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["host", "uuid"], name="guest_once_per_host"),
+            models.UniqueConstraint(
+                fields=["host", "name"], condition=models.Q(state="creating"), name="guest_created_once_per_name"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -79,6 +113,11 @@ class Guest(OnHost):
     @property
     def is_on(self) -> bool:
         return self.state in self.ON
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether somebody deleted it here, on purpose; other missing guests vanished by themselves."""
+        return self.state == self.State.MISSING and self.state_reason == DELETED
 
 
 class Disk(models.Model):

@@ -1,0 +1,100 @@
+"""Which volume a disk is and which network or bridge a card is on: found by path and name among the host's rows."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from hosts.models import Host
+from networking.models import Bridge, Network
+from storage.models import Volume
+from virt.types import DiskSummary, NicSummary
+
+from .models import Disk, Nic
+
+CHUNK = 500  # names in one query
+
+
+class Volumes:
+    """The volumes of a host that some disks may be, by path and by "pool/volume"."""
+
+    def __init__(self, host: Host, sources: Collection[str]) -> None:
+        self._by_source: dict[str, int] = {}
+        wanted = sorted(source for source in sources if source)
+        names = {source.partition("/")[2] for source in wanted if not source.startswith("/")}
+        of_host = Volume.objects.filter(pool__host=host)
+        # Two pools may show one file; a volume that is there wins over a missing one.
+        order = ("-missing_since", "-pk")
+        for chunk in _chunks([source for source in wanted if source.startswith("/")]):
+            found = of_host.filter(path__in=chunk).order_by(*order).values_list("path", "pk", "missing_since")
+            for path, pk, missing in found:
+                if not missing or path not in self._by_source:
+                    self._by_source[path] = pk
+        for chunk in _chunks(sorted(names)):
+            for pool, name, pk in of_host.filter(name__in=chunk).values_list("pool__name", "name", "pk"):
+                self._by_source[f"{pool}/{name}"] = pk
+
+    def find(self, source: str) -> int | None:
+        """The row id of the volume that `source` (a path, or "pool/volume") is, or None."""
+        return self._by_source.get(source)
+
+
+def networks_of(host: Host) -> Mapping[str, int]:
+    return dict(Network.objects.filter(host=host).order_by("-missing_since").values_list("name", "pk"))
+
+
+def bridges_of(host: Host) -> Mapping[str, int]:
+    return dict(Bridge.objects.filter(host=host).values_list("name", "pk"))
+
+
+def disk_rows(guest_id: int, disks: Iterable[DiskSummary], volumes: Volumes) -> list[Disk]:
+    """Rows, not saved, of a guest's disks."""
+    return [
+        Disk(
+            guest_id=guest_id,
+            target=disk.target,
+            bus=disk.bus,
+            device=disk.device,
+            source=disk.source,
+            volume_id=volumes.find(disk.source),
+            format=disk.format or "",
+            is_readonly=disk.readonly,
+            boot_order=disk.boot_order,
+        )
+        for disk in disks
+    ]
+
+
+def nic_rows(
+    guest_id: int, nics: Iterable[NicSummary], networks: Mapping[str, int], bridges: Mapping[str, int]
+) -> list[Nic]:
+    """Rows, not saved, of a guest's network cards."""
+    return [
+        Nic(
+            guest_id=guest_id,
+            position=position,
+            mac=nic.mac,
+            kind=nic.kind,
+            source=nic.source,
+            network_id=networks.get(nic.source) if nic.kind == "network" else None,
+            bridge_id=bridges.get(nic.source) if nic.kind == "bridge" else None,
+            model=nic.model or "",
+            is_link_up=nic.link_up,
+        )
+        for position, nic in enumerate(nics)
+    ]
+
+
+def link_late(host: Host) -> None:
+    """Link disks and cards whose volume, network or bridge became known after they did."""
+    loose = list(Disk.objects.filter(guest__host=host, volume=None).exclude(source="").only("pk", "source"))
+    if loose:
+        volumes = Volumes(host, {disk.source for disk in loose})
+        for disk in loose:
+            disk.volume_id = volumes.find(disk.source)
+        Disk.objects.bulk_update([disk for disk in loose if disk.volume_id], ["volume"], batch_size=CHUNK)
+    for kind, field, known in (("network", "network", networks_of(host)), ("bridge", "bridge", bridges_of(host))):
+        cards = Nic.objects.filter(guest__host=host, kind=kind, **{field: None})
+        for name in set(cards.values_list("source", flat=True)) & set(known):
+            cards.filter(source=name).update(**{field: known[name]})
+
+
+def _chunks(names: list[str]) -> Iterable[list[str]]:
+    return (names[start : start + CHUNK] for start in range(0, len(names), CHUNK))
