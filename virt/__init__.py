@@ -24,11 +24,12 @@ domains      list_domains(conn) -> list[DomainInfo]              domain_info(con
              domain_states(conn) -> list[DomainStatus] (cheap)   domain_state(conn, uuid) -> DomainStatus
              find_domain(conn, name) -> DomainStatus | None      domain_xml(conn, uuid, *, live=False, secure=False) -> str
              define(conn, xml) -> uuid                           undefine(conn, uuid, *, keep_nvram, keep_tpm) -> bool
-             start(conn, uuid, *, paused=False) -> bool          shutdown(conn, uuid, *, by="auto"|"acpi"|"agent") -> bool
-             reboot(conn, uuid, *, by="auto")  reset(conn, uuid)  destroy(conn, uuid) -> bool  suspend/resume(conn, uuid) -> bool
-             managed_save(conn, uuid, *, timeout_s) -> bool      remove_managed_save(conn, uuid) -> bool
              set_autostart(conn, uuid, on)  rename(conn, uuid, name)
-             set_memory(conn, uuid, memory_mib, *, live) set_vcpus(conn, uuid, vcpus, *, live)
+             set_memory(conn, uuid, memory_mib, *, live=False)   set_vcpus(conn, uuid, vcpus, *, live=False)
+power        start(conn, uuid, *, paused=False) -> bool          shutdown(conn, uuid, *, by="auto"|"acpi"|"agent") -> bool
+             reboot(conn, uuid, *, by="auto")  reset(conn, uuid)  destroy(conn, uuid) -> bool
+             suspend(conn, uuid) -> bool  resume(conn, uuid) -> bool
+             managed_save(conn, uuid) -> bool                    remove_managed_save(conn, uuid) -> bool
 devices      attach_device/detach_device/update_device(conn, uuid, device_xml, *, live=None): live None = as the guest is
              change_media(conn, uuid, target, path | None), live and config, forced if the tray is locked
 stats        domain_stats(conn, *, uuids=None, active_only=True) -> list[DomainStats]
@@ -60,7 +61,9 @@ bridges      list_bridges(conn) -> list[BridgeInfo]
 domain_summary  parse_domain(xml) -> DomainSummary
 domain_xml   DomainXML(xml): properties that edit in place, .to_xml()
 volume_xml   VolumeXML(name=, capacity_bytes=, format="qcow2", allocation_bytes=0, backing_path=, backing_format=).to_xml()
-new_guest    GuestSpec(...), guest_xml(spec, sheet) -> str, mac_address() -> str
+new_guest    GuestSpec(name=, os=OsTraits, vcpus=, memory_mib=, disks=(DiskSpec(path=, format=, is_block=),), cdrom=path | None,
+             nics=(NicSpec(network= | bridge=, mac=),), firmware=, machine=, domain_type=, arch=, kernel=DirectKernel | None, …)
+             guest_xml(spec, sheet) -> str   mac_address() -> str   (disks are named by path: VolumeInfo.path)
 osinfo       detect_media(header) -> OsMatch | None   list_os() -> list[OsChoice]   traits(os_id) -> OsTraits
 iso9660      read_iso(read) -> IsoHeader | None, read(offset, length) -> bytes
 validate     guest_name volume_name vcpus memory_mib disk_bytes mac uuid pool_name network_name: return the value or raise Invalid

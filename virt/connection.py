@@ -82,7 +82,12 @@ class Connection:
     def is_alive(self) -> bool:
         """Whether calls can still be tried. True says nothing about the next call."""
         handle = self._libvirt
-        return self._alive and handle is not None and bool(handle.isAlive())
+        if not self._alive or handle is None:
+            return False
+        try:
+            return bool(handle.isAlive())  # asks the client library only, not the host
+        except libvirt.libvirtError:
+            return False  # closed by its thread in this instant
 
     def call(self, function: Callable[[libvirt.virConnect], T], what: str, *, timeout_s: float | None = None) -> T:
         """Run `function` with libvirt's connection object and return what it returns.
@@ -139,7 +144,7 @@ class Connection:
             work, future = item
             try:
                 future.set_result(work())
-            except BaseException as exc:
+            except BaseException as exc:  # noqa: BLE001 - the caller gets it, whatever it is
                 future.set_exception(exc)
             del item, work, future
         handle, self._libvirt = self._libvirt, None
