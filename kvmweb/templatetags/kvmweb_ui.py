@@ -1,4 +1,4 @@
-"""Template tags and filters of the house: icons, units, times, states, list headers, form controls. docs/ui.md shows their use."""
+"""The house's template tags and filters: icons, units, times, states, list headers, form controls. See docs/ui.md."""
 
 import hashlib
 from datetime import datetime, timedelta

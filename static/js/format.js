@@ -4,7 +4,8 @@ import { text } from "./texts.js";
 
 const SIZES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 const BIT_RATES = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s"];
-const language = document.documentElement.lang || "en";
+const spoken = document.documentElement.lang || "en";
+const language = spoken === "en" ? "en-GB" : spoken; // day before month, as the server writes it
 const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
 
