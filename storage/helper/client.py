@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from typing import Any
 
 from . import verbs
 from .parts import PartError
@@ -27,9 +28,7 @@ class HelperClient:
 
     def open_part(self, directory: str, upload_id: str) -> int:
         """A descriptor of the part for reading and writing, which the caller closes."""
-        fd = self._call("open_part", directory=directory, upload_id=upload_id)["fd"]
-        assert isinstance(fd, int)
-        return fd
+        return int(self._call("open_part", directory=directory, upload_id=upload_id)["fd"])
 
     def finish(self, directory: str, upload_id: str, *, name: str, size: int) -> None:
         """Make the part durable and give it its name; see `parts.finish`."""
@@ -39,39 +38,31 @@ class HelperClient:
         """Remove the part; whether there was one."""
         return bool(self._call("discard", directory=directory, upload_id=upload_id)["removed"])
 
-    def list_parts(self, directory: str) -> list[dict[str, object]]:
-        """The parts there, each with id, size and mtime."""
-        found = self._call("list_parts", directory=directory)["parts"]
-        assert isinstance(found, list)
-        return found
+    def list_parts(self, directory: str) -> list[dict[str, Any]]:
+        """The parts there, each with id, size (bytes) and mtime (Unix time)."""
+        return list(self._call("list_parts", directory=directory)["parts"])
 
     def sweep(self, directory: str, *, older_than_s: int) -> list[str]:
         """Remove parts that were not written to for so long; their ids."""
-        removed = self._call("sweep", directory=directory, older_than_s=older_than_s)["removed"]
-        assert isinstance(removed, list)
-        return removed
+        return list(self._call("sweep", directory=directory, older_than_s=older_than_s)["removed"])
 
     def free(self, directory: str) -> tuple[int, int]:
         """Free and total bytes of the file system that holds the directory."""
         answer = self._call("free", directory=directory)
-        free, total = answer["free"], answer["total"]
-        assert isinstance(free, int)
-        assert isinstance(total, int)
-        return free, total
+        return int(answer["free"]), int(answer["total"])
 
-    def _call(self, verb: str, **arguments: object) -> dict[str, object]:
+    def _call(self, verb: str, **arguments: object) -> dict[str, Any]:
         if not self.socket_path:
             return verbs.call(verb, arguments, None)
         try:
             answer, fds = self._exchange(json.dumps({"verb": verb, "arguments": arguments}).encode())
         except OSError as error:
             raise PartError("unreachable", f"{self.socket_path}: {error.strerror or error}") from error
-        if "error" in answer:
-            error = answer["error"]
-            raise PartError(error["code"], error["message"], error["free"])
-        return {**answer["ok"], "fd": fds[0]} if fds else dict(answer["ok"])
+        if refused := answer.get("error"):
+            raise PartError(refused["code"], refused["message"], refused["free"])
+        return {**answer["ok"], "fd": fds[0]} if fds else answer["ok"]
 
-    def _exchange(self, packet: bytes) -> tuple[dict[str, dict[str, object]], list[int]]:
+    def _exchange(self, packet: bytes) -> tuple[dict[str, Any], list[int]]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
             connection.settimeout(CONNECT_TIMEOUT_S)
             connection.connect(self.socket_path)

@@ -1,8 +1,8 @@
 """Part files: an upload grows in `.kvmweb-<id>.part` beside its destination and gets its name when it is complete.
 
-Every function opens the directory once and works relative to that descriptor, never through a symbolic link, so no rename
-or link inside the directory leads out of it. A process may be killed between any two lines here: what is on disk is then
-either a part, which can go on or be discarded, or the whole file under its name.
+Every function opens the directory once and works relative to that descriptor, never through a symbolic link, so no
+rename or link inside the directory leads out of it. A process may be killed between any two lines here: what is on disk
+is then either a part, which can go on or be discarded, or the whole file under its name.
 """
 
 import errno
@@ -13,6 +13,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 PART_NAME = re.compile(r"\.kvmweb-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.part", re.ASCII)
 LIST_LIMIT = 1000  # parts in one answer of `list_parts`: it travels as one packet
@@ -20,7 +21,7 @@ RENAME_NOREPLACE = 1  # linux/fs.h
 
 
 class PartError(Exception):
-    """What a verb refuses or could not do. `code` is for programs, `free` the room there is when `code` is "no_space"."""
+    """What a verb refuses or could not do. `code` is for programs; `free` is the room there is, with "no_space"."""
 
     def __init__(self, code: str, message: str, free: int | None = None) -> None:
         super().__init__(message)
@@ -28,7 +29,7 @@ class PartError(Exception):
         self.free = free
 
 
-def create_part(directory: str, upload_id: str, name: str, size: int, reserve: int) -> dict[str, object]:
+def create_part(directory: str, upload_id: str, name: str, size: int, reserve: int) -> dict[str, Any]:
     """Make an empty part for a file `name` of `size` bytes; `reserve` bytes of the free space are not for it.
 
     Nothing is allocated in advance. Raises PartError "exists" (the name is taken), "part_exists" or "no_space".
@@ -44,7 +45,7 @@ def create_part(directory: str, upload_id: str, name: str, size: int, reserve: i
         return {}
 
 
-def open_part(directory: str, upload_id: str) -> dict[str, object]:
+def open_part(directory: str, upload_id: str) -> dict[str, Any]:
     """A descriptor of the part, for reading and writing, as "fd". Raises PartError "missing" or "not_a_part"."""
     with _opened(directory) as dir_fd:
         fd = _open_part(dir_fd, upload_id)
@@ -54,10 +55,11 @@ def open_part(directory: str, upload_id: str) -> dict[str, object]:
         return {"fd": fd}
 
 
-def finish(directory: str, upload_id: str, name: str, size: int) -> dict[str, object]:
+def finish(directory: str, upload_id: str, name: str, size: int) -> dict[str, Any]:
     """Make the complete part durable and give it its name. Done already is not an error.
 
-    Raises PartError "wrong_size" (bytes are missing), "exists" (the name was taken meanwhile; the part stays) or "missing".
+    Raises PartError "wrong_size" (bytes are missing), "exists" (the name was taken meanwhile, the part stays) or
+    "missing".
     """
     with _opened(directory) as dir_fd:
         try:
@@ -83,20 +85,20 @@ def finish(directory: str, upload_id: str, name: str, size: int) -> dict[str, ob
         return {}
 
 
-def discard(directory: str, upload_id: str) -> dict[str, object]:
+def discard(directory: str, upload_id: str) -> dict[str, Any]:
     """Remove the part. There being none is not an error; "removed" says whether there was one."""
     with _opened(directory) as dir_fd:
         return {"removed": _unlink(dir_fd, part_name(upload_id))}
 
 
-def list_parts(directory: str) -> dict[str, object]:
+def list_parts(directory: str) -> dict[str, Any]:
     """The parts in the directory, at most LIST_LIMIT, as "parts": each with id, size (bytes) and mtime (Unix time)."""
     with _opened(directory) as dir_fd:
         return {"parts": [{"id": i, "size": s.st_size, "mtime": s.st_mtime} for i, s in _parts(dir_fd)]}
 
 
-def sweep(directory: str, older_than_s: int) -> dict[str, object]:
-    """Remove the parts that nobody wrote to for `older_than_s` seconds and nobody has locked. "removed" is their ids."""
+def sweep(directory: str, older_than_s: int) -> dict[str, Any]:
+    """Remove the parts that nobody wrote to for `older_than_s` seconds and nobody has locked; "removed" lists them."""
     removed = []
     with _opened(directory) as dir_fd:
         for upload_id, info in _parts(dir_fd):
@@ -105,7 +107,7 @@ def sweep(directory: str, older_than_s: int) -> dict[str, object]:
     return {"removed": removed}
 
 
-def free(directory: str) -> dict[str, object]:
+def free(directory: str) -> dict[str, Any]:
     """Free and total bytes of the file system that holds the directory."""
     with _opened(directory) as dir_fd:
         free_bytes, total_bytes = _room(dir_fd)
@@ -182,7 +184,7 @@ def _unlink_unlocked(dir_fd: int, upload_id: str) -> bool:
 
 
 def _parts(dir_fd: int) -> list[tuple[str, os.stat_result]]:
-    found = []
+    found: list[tuple[str, os.stat_result]] = []
     with os.scandir(dir_fd) as entries:
         for entry in entries:
             match = PART_NAME.fullmatch(entry.name)

@@ -1,7 +1,7 @@
 """The helper's socket: one request and one answer a connection, each a JSON object in one packet.
 
-Request `{"verb": …, "arguments": {…}}`, answer `{"ok": {…}}` or `{"error": {"code", "message", "free"}}`; a descriptor travels
-beside the answer (SCM_RIGHTS).
+Request `{"verb": …, "arguments": {…}}`, answer `{"ok": {…}}` or `{"error": {"code", "message", "free"}}`; a descriptor
+travels beside the answer (SCM_RIGHTS).
 """
 
 import json
@@ -14,6 +14,7 @@ import threading
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from . import verbs
 from .parts import PartError
@@ -98,10 +99,10 @@ def _work(connection: socket.socket, group_id: int, directories: Sequence[str]) 
         print(f"helper: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return _error("io", "the helper failed; its log says how", None), None
     fd = answer.pop("fd", None)
-    return json.dumps({"ok": answer}).encode(), fd if isinstance(fd, int) else None
+    return json.dumps({"ok": answer}).encode(), fd
 
 
-def _handle(packet: bytes, directories: Sequence[str]) -> dict[str, object]:
+def _handle(packet: bytes, directories: Sequence[str]) -> dict[str, Any]:
     try:
         request = json.loads(packet)
     except ValueError:

@@ -1,12 +1,12 @@
 """The table of verbs: what the helper can be asked, with a check for each argument. Nothing else reaches `parts`.
 
-A new verb is a function that takes checked keyword arguments and returns a JSON object, and a line in VERBS. A descriptor
-to hand over is the value "fd" of that object.
+A new verb is a function that takes checked keyword arguments and returns a JSON object, and a line in VERBS. A
+descriptor to hand over is the value "fd" of that object.
 """
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import parts
 from .parts import PartError
@@ -51,7 +51,7 @@ def _number(limit: int) -> Check:
 
 
 class Verb(NamedTuple):
-    function: Callable[..., dict[str, object]]
+    function: Callable[..., dict[str, Any]]
     arguments: Mapping[str, Check]
 
 
@@ -68,8 +68,8 @@ VERBS: dict[str, Verb] = {
 }
 
 
-def call(verb: object, arguments: object, directories: Directories) -> dict[str, object]:
-    """Check the arguments, do it, return the answer. Raises PartError: "bad_request", "not_served" or the verb's own."""
+def call(verb: object, arguments: object, directories: Directories) -> dict[str, Any]:
+    """Check the arguments, do it, return the answer. Raises PartError: "bad_request", "not_served" or the verb's."""
     known = VERBS.get(verb) if isinstance(verb, str) else None
     if known is None:
         raise PartError("bad_request", "there is no such verb")

@@ -1,0 +1,98 @@
+"""The byte path: from the socket into the part file, with one write under way and constant memory.
+
+While a thread writes one batch, the next is received; when that is full too, receiving waits for the disk, and the
+server stops reading from the socket.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+from .part import Part
+from .protocol import Checksum
+from .threads import start_writing
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+BATCH_BYTES = 1024 * 1024
+BATCH_CHUNKS = 512  # writev takes at most 1024 buffers
+IDLE_TIMEOUT_S = 30.0  # a client whose network vanished must not keep the lock until TCP gives up
+
+
+class Overrun(Exception):
+    """The body has more bytes than the upload has room for."""
+
+
+class Discarded(Exception):
+    """The part was removed under our hands: the upload was cancelled."""
+
+
+async def store(receive: Receive, part: Part, *, offset: int, size: int, checksum: Checksum | None) -> bool:
+    """Write the body of a request at `offset` into a file that will have `size` bytes.
+
+    Returns whether the body came whole; what came before it broke off is in the file. Raises Overrun, Discarded, or
+    OSError when the disk refuses.
+    """
+    batch: list[bytes] = []
+    held, end = 0, offset
+    writing: asyncio.Future[None] | None = None
+    try:
+        more = True
+        while more:
+            message = await _next(receive)
+            if message is None:
+                break
+            more = message.get("more_body", False)
+            if chunk := message.get("body", b""):
+                end += len(chunk)
+                if end > size:
+                    raise Overrun
+                batch.append(chunk)
+                held += len(chunk)
+            if held and (held >= BATCH_BYTES or len(batch) >= BATCH_CHUNKS or not more):
+                writing = await _write_next(writing, part, batch, end - held, checksum)
+                batch, held = [], 0
+        if held:
+            writing = await _write_next(writing, part, batch, end - held, checksum)
+        if writing:
+            await writing
+        return not more
+    finally:
+        while writing and not writing.done():  # the descriptor must outlive the thread that writes to it
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([writing])
+
+
+async def _next(receive: Receive) -> MutableMapping[str, Any] | None:
+    """The next message of the body, or None when the client is gone or silent."""
+    try:
+        async with asyncio.timeout(IDLE_TIMEOUT_S):
+            message = await receive()
+    except TimeoutError:
+        return None
+    return message if message["type"] == "http.request" else None
+
+
+async def _write_next(
+    writing: "asyncio.Future[None] | None", part: Part, batch: list[bytes], at: int, checksum: Checksum | None
+) -> "asyncio.Future[None]":
+    if writing:
+        await writing
+    return start_writing(lambda: _write(part, batch, at, checksum))
+
+
+def _write(part: Part, batch: list[bytes], at: int, checksum: Checksum | None) -> None:
+    if checksum:
+        for chunk in batch:
+            checksum.digest.update(chunk)
+    buffers: list[bytes | memoryview] = list(batch)
+    while buffers:
+        written = os.pwritev(part.fd, buffers, at)
+        at += written
+        while buffers and written >= len(buffers[0]):
+            written -= len(buffers.pop(0))
+        if written:
+            buffers[0] = memoryview(buffers[0])[written:]
+    if part.is_discarded:
+        raise Discarded

@@ -1,0 +1,51 @@
+"""Makes the rows of an upload test's database and prints what the test needs to know, as JSON. Arguments: pool directories."""
+
+import json
+import sys
+import uuid
+
+import django
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+from django.test import Client  # noqa: E402
+
+from accounts.models import ApiToken, Grant, User  # noqa: E402
+from hosts.models import Host  # noqa: E402
+from storage.models import Pool  # noqa: E402
+
+call_command("migrate", verbosity=0)
+host = Host.objects.create(name="local", uri="qemu:///system", state="connected")
+far = Host.objects.create(name="far", uri="qemu+ssh://far.example/system", state="unreachable")
+
+
+def pool(name: str, path: str, on: Host = host, kind: str = "dir", active: bool = True) -> int:
+    return Pool.objects.create(
+        host=on, uuid=uuid.uuid4(), name=name, type=kind, target_path=path, is_active=active
+    ).pk
+
+
+facts: dict[str, object] = {
+    "pools": {
+        "iso": pool("iso", sys.argv[1]),
+        "small": pool("small", sys.argv[2]),
+        "far": pool("iso", "/srv/iso", on=far),
+        "lvm": pool("lvm", "/dev/vg0", kind="logical"),
+        "stopped": pool("stopped", "/srv/stopped", active=False),
+        "gone": pool("gone", "/nowhere/at/all"),
+    }
+}
+tokens, cookies = {}, {}
+for name, role in (("ann", "operator"), ("bob", "operator"), ("vic", "viewer"), ("root", "administrator"), ("nil", "")):
+    user = User.objects.create_user(name, password="correct horse battery")
+    if role:
+        Grant.objects.create(user=user, role=role)
+    tokens[name] = ApiToken.issue(user, "tests", ApiToken.Scope.ADMINISTER)[1]
+    browser = Client()
+    browser.force_login(user)
+    cookies[name] = {key: morsel.value for key, morsel in browser.cookies.items()}
+facts["tokens"] = tokens
+facts["read_token"] = ApiToken.issue(User.objects.get(username="ann"), "read", ApiToken.Scope.READ)[1]
+facts["cookies"] = cookies
+print(json.dumps(facts))
