@@ -16,7 +16,7 @@ from .rest import JobDetailOut, JobOut, accepted
 from .services import cancel_job
 
 router = Router(tags=["jobs"])
-POLL_S = 0.1
+POLL_FIRST_S, POLL_LAST_S = 0.01, 0.25
 
 
 @router.get("", response={200: list[JobOut]})
@@ -44,9 +44,10 @@ def get_job(
     """One job. With `wait` the answer comes when the job has ended, or after that many seconds."""
     permitted = Job.objects.permitted(actor(request), "view").select_related("created_by")
     job: Job = get_object_or_404(permitted, pk=job_id)
-    end = time.monotonic() + wait
+    end, pause = time.monotonic() + wait, POLL_FIRST_S
     while job.is_active and time.monotonic() < end:
-        time.sleep(POLL_S)
+        time.sleep(pause)
+        pause = min(POLL_LAST_S, pause * 1.3)
         job.refresh_from_db()
     return job
 

@@ -4,18 +4,20 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template import loader
 from django.views.decorators.http import require_GET
+from ninja.openapi.docs import Swagger
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from accounts import tokens
 from accounts.permissions import may
 
+from .api import api
 from .metrics import registry
 
 
 @require_GET
 def api_docs(request: HttpRequest) -> HttpResponse:
     """The OpenAPI document, browsable, from local files only."""
-    return render(request, "api_docs.html")
+    return Swagger().render_page(request, api)
 
 
 @require_GET

@@ -1,4 +1,4 @@
-"""Which system an installation disc carries, and what that system needs: osinfo-db, our overlay, and educated guesses."""
+"""Which system an installation disc carries, and what that system needs: osinfo-db, our overlay, educated guesses."""
 
 from __future__ import annotations
 
@@ -19,50 +19,59 @@ Q35 = ("http://qemu.org/chipset/x86/q35",)
 
 GENERIC_LINUX = "http://libosinfo.org/linux/2022"
 UNKNOWN = "http://libosinfo.org/unknown"
-FAMILIES = {"winnt": "windows", "linux": "linux", "freebsd": "bsd", "openbsd": "bsd", "netbsd": "bsd", "dragonflybsd": "bsd"}
+FAMILIES = {
+    "winnt": "windows",
+    "linux": "linux",
+    "freebsd": "bsd",
+    "openbsd": "bsd",
+    "netbsd": "bsd",
+    "dragonflybsd": "bsd",
+}
 MOST_SUGGESTED_MIB = 8192
 
-# Discs of versions that nobody has listed yet: the distribution, and where its version stands in the volume's name.
+# Discs of versions that nobody has listed yet: where the version stands in the volume's name, and how the ids of that
+# distribution begin.
 SHAPES: list[tuple[str, str]] = [
-    (r"^Debian (?P<v>\d+)", "debian"),
-    (r"^d-live (?P<v>\d+)", "debian"),
-    (r"^(?:Ubuntu|Kubuntu|Xubuntu|Lubuntu)(?:-Server|-MATE)? (?P<v>\d+\.\d+)", "ubuntu"),
-    (r"^Fedora-.*?(?<![\d.])(?P<v>\d{2})(?:-\d|$)", "fedora"),
-    (r"^RHEL-(?P<v>\d+-\d+)", "rhel"),
-    (r"^CentOS-Stream-(?P<v>\d+)", "centos-stream"),
-    (r"^CentOS[ -](?P<v>\d+)", "centos"),
-    (r"^AlmaLinux-(?P<v>\d+[-.]\d+)", "almalinux"),
-    (r"^Rocky-(?P<v>\d+[-.]\d+)", "rocky"),
-    (r"^OL-(?P<v>\d+-\d+)", "ol"),
-    (r"^(?:openSUSE|Install)-Leap-(?P<v>\d+\.\d+)", "opensuse"),
-    (r"^openSUSE-Tumbleweed", "opensusetumbleweed"),
-    (r"^SLE-(?P<v>\d+)", "sles"),
-    (r"^openEuler-(?P<v>\d+\.\d+)", "openeuler"),
-    (r"^Anolis(?:OS)?-(?P<v>\d+)", "anolis"),
-    (r"^Kylin(?:-Server|-Desktop)?-V?(?P<v>\d+)", "kylin"),
-    (r"^alpine-\S+ v?(?P<v>\d+\.\d+)", "alpinelinux"),
-    (r"^ARCH_\d", "archlinux"),
-    (r"^NIXOS", "nixos"),
-    (r"^(?P<v>\d+)_\d+_RELEASE", "freebsd"),
-    (r"^PVE", "proxmox"),
-    (r"^(?:J_)?(?:SSS|SERVER)_X64FRE", "win-server"),
-    (r"^(?:J_)?C[A-Z]{3,5}_X64FRE", "win-client"),
+    (r"^(?:Debian|d-live) (?P<v>\d+)", "http://debian.org/debian/"),
+    (r"^[KXL]?ubuntu(?:-Server|-MATE)? (?P<v>\d+\.\d+)", "http://ubuntu.com/ubuntu/"),
+    (r"^Fedora-.*?(?<![\d.])(?P<v>\d{2})(?:-\d|$)", "http://fedoraproject.org/fedora/"),
+    (r"^RHEL-(?P<v>\d+[-.]\d+)", "http://redhat.com/rhel/"),
+    (r"^CentOS-Stream-(?P<v>\d+)", "http://centos.org/centos-stream/"),
+    (r"^CentOS[ -](?P<v>\d+)", "http://centos.org/centos/"),
+    (r"^AlmaLinux-(?P<v>\d+[-.]\d+)", "http://almalinux.org/almalinux/"),
+    (r"^Rocky-(?P<v>\d+[-.]\d+)", "http://rockylinux.org/rocky/"),
+    (r"^OL-(?P<v>\d+-\d+)", "http://oracle.com/ol/"),
+    (r"Leap-(?P<v>\d+\.\d+)", "http://opensuse.org/opensuse/"),
+    (r"^openSUSE-Tumbleweed", "http://opensuse.org/opensuse/tumbleweed"),
+    (r"^SLE-(?P<v>\d+(?:-SP\d)?)", "http://suse.com/sle/"),
+    (r"^openEuler-(?P<v>\d+\.\d+)", "http://openeuler.org/openeuler/"),
+    (r"^Anolis(?:OS)?-(?P<v>\d+)", "http://openanolis.org/anolis/"),
+    (r"^Kylin-Server", "http://kylinos.cn/kylin-server/v10"),
+    (r"^alpine-\S+ v?(?P<v>\d+\.\d+)", "http://alpinelinux.org/alpinelinux/"),
+    (r"^ARCH_\d", "http://archlinux.org/archlinux/rolling"),
+    (r"^nixos-(?P<v>\d+\.\d+)", "http://nixos.org/nixos/"),
+    (r"^(?P<v>\d+_\d+)_RELEASE", "http://freebsd.org/freebsd/"),
+    (r"^PVE", "http://proxmox.com/pve/"),
+    (r"^(?:J_)?(?:SSS|SERVER)_X64FRE", "http://microsoft.com/win/2k22"),
+    (r"^(?:J_)?C[A-Z]{3,5}_X64FRE", "http://microsoft.com/win/11"),
 ]
-NEWEST_WINDOWS = {"win-server": "http://microsoft.com/win/2k22", "win-client": "http://microsoft.com/win/11"}
 
 
 def detect_media(header: IsoHeader) -> OsMatch | None:
     """The system on a disc, or None when its names tell nothing.
 
-    `confidence` says how it was found: "exact" in the database, "nearest" the closest version known, "guess" the family.
+    `confidence` says how it was found: "exact" in the database, "nearest" the closest known version, "guess" the family.
     """
-    best = max(_exact(header), key=lambda found: _version_key(found.version), default=None)
-    if best is not None:
-        return _match(best, header, "exact")
-    for shape, distro in SHAPES:
+    exact = _exact(header)
+    if exact:
+        # Some discs, those of Windows among them, do not tell versions apart: then it is the newest, and not certain.
+        best = max(exact, key=_age)
+        rivals = [os for os in exact if os is not best and not best.version.startswith(f"{os.version}.")]
+        return _match(best, header, "nearest" if rivals else "exact")
+    for shape, ids in SHAPES:
         if found := re.search(shape, header.volume_id, re.IGNORECASE):
-            version = found.groupdict().get("v") or ""
-            nearest = _nearest(distro, version.replace("-", "."))
+            version = re.sub(r"\D+", ".", found.groupdict().get("v") or "")
+            nearest = _nearest(ids, version)
             return _match(nearest, header, "nearest") if nearest else None
     if re.search(r"linux", f"{header.volume_id} {header.system_id} {header.application_id}", re.IGNORECASE):
         generic = systems().get(GENERIC_LINUX)
@@ -137,7 +146,8 @@ def _unknown(os_id: str) -> OsTraits:
 
 
 def _exact(header: IsoHeader) -> list[System]:
-    return [system for system in systems().values() if any(_is_on(media, header) for media in system.media)]
+    named = [system for system in systems().values() if any(_is_on(media, header) for media in system.media)]
+    return [system for system in named if _is_release(system) or not system.version]
 
 
 def _is_on(media: Media, header: IsoHeader) -> bool:
@@ -166,19 +176,21 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         return re.compile(r"(?!)")
 
 
-def _nearest(distro: str, version: str) -> System | None:
-    """The newest known version of a distribution that is not newer than `version`, else the oldest that is."""
-    if distro in NEWEST_WINDOWS:
-        return systems().get(NEWEST_WINDOWS[distro])
+def _nearest(ids: str, version: str) -> System | None:
+    """Of the systems whose ids begin so the newest that is not newer than `version`, else the oldest."""
+    known = sorted((os for os in systems().values() if os.id.startswith(ids) and _is_release(os)), key=_age)
     wanted = _version_key(version)
-    known = sorted(
-        (system for system in systems().values() if system.distro == distro and system.version[:1].isdigit()),
-        key=lambda system: _version_key(system.version),
-    )
-    older = [system for system in known if not wanted or _version_key(system.version) <= wanted]
-    if older or known:
-        return older[-1] if older else known[0]
-    return next((system for system in systems().values() if system.distro == distro), None)
+    older = [os for os in known if not wanted or _version_key(os.version) <= wanted]
+    return (older or known[:1])[-1] if known else systems().get(ids)
+
+
+def _is_release(system: System) -> bool:
+    """Not one of the database's stand-ins for "some version"."""
+    return system.version[:1].isdigit() and not system.version.endswith("unknown")
+
+
+def _age(system: System) -> tuple[list[int], str]:
+    return _version_key(system.version), system.released
 
 
 def _match(system: System, header: IsoHeader, confidence: str) -> OsMatch:
@@ -220,4 +232,4 @@ def _version_key(version: str) -> list[int]:
 
 
 def _order(distro: str) -> str:
-    return distro or "~"
+    return distro.lower() or "~"

@@ -1,7 +1,7 @@
 """osinfo-db in a form that is small enough to keep: read once per process, when somebody first asks.
 
-https://libosinfo.org/docs/ . The places are libosinfo's own, later ones overrule earlier ones, so `osinfo-db-import` helps here
-too. Our overlay comes first: it knows systems that are newer than the database of a stable distribution.
+https://libosinfo.org/docs/ . The places are libosinfo's own, later ones overrule earlier ones, so `osinfo-db-import`
+helps here too. Our overlay comes first: it knows systems that are newer than the database of a stable distribution.
 """
 
 from __future__ import annotations
