@@ -60,7 +60,7 @@ SHAPES: list[tuple[str, str]] = [
 def detect_media(header: IsoHeader) -> OsMatch | None:
     """The system on a disc, or None when its names tell nothing.
 
-    `confidence` says how it was found: "exact" in the database, "nearest" the closest known version, "guess" the family.
+    `confidence` says how it was found: "exact" in the database, "nearest" known version, or a "guess".
     """
     exact = _exact(header)
     if exact:
@@ -102,7 +102,7 @@ def list_os() -> list[OsChoice]:
 def traits(os_id: str) -> OsTraits:
     """What a system needs and has drivers for. An id that nobody knows gives the traits of a modern, unknown system."""
     system = systems().get(os_id)
-    if system is None:
+    if system is None or system.id == UNKNOWN:
         return _unknown(os_id)
     windows = _family(system) == "windows"
     minimum, recommended = _inherited(system, "minimum"), _inherited(system, "recommended")
