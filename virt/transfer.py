@@ -1,0 +1,107 @@
+"""The content of volumes, over libvirt's streams: works for every type of pool and for remote hosts.
+
+https://libvirt.org/html/libvirt-libvirt-stream.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+import libvirt
+
+from virt.connection import Connection
+from virt.errors import VirtError
+from virt.volumes import active_pool
+
+PIECE_BYTES = 262_120  # the most that one message of libvirt's protocol carries
+CHUNK_TIMEOUT_S = 120.0  # for one piece: a full write-back cache can hold it up for long
+FINISH_TIMEOUT_S = 600.0  # libvirt writes everything to the disk before it says so
+
+
+def read_range(conn: Connection, pool: str, name: str, offset: int, length: int) -> bytes:
+    """Bytes of a volume from `offset`, fewer than `length` where it ends before. Meant for headers, not for whole disks.
+
+    Raises VolumeNotFound or PoolNotFound.
+    """
+    capacity = conn.call(
+        lambda handle: int(active_pool(handle, pool).storageVolLookupByName(name).info()[1]), f"read volume {name}"
+    )
+    wanted = min(length, capacity - offset)
+    return b"".join(download(conn, pool, name, offset=offset, length=wanted)) if wanted > 0 else b""
+
+
+def download(conn: Connection, pool: str, name: str, *, offset: int = 0, length: int = 0) -> Iterator[bytes]:
+    """The content of a volume in pieces of at most 256 KiB, holes as zeros; `length` 0 means to its end.
+
+    The connection is busy until the iterator is exhausted or closed.
+    """
+    what = f"read volume {name}"
+    with _stream(conn, what) as stream:
+        conn.call(
+            lambda handle: (
+                active_pool(handle, pool).storageVolLookupByName(name).download(stream, offset, length, 0)
+            ),
+            what,
+        )
+        while piece := conn.call(lambda _handle: stream.recv(PIECE_BYTES), what, timeout_s=CHUNK_TIMEOUT_S):
+            if not isinstance(piece, bytes):
+                raise VirtError(f"Could not {what}: the stream broke.", details=f"recv answered {piece}")
+            yield piece
+        conn.call(lambda _handle: stream.finish(), what, timeout_s=FINISH_TIMEOUT_S)
+
+
+def upload(
+    conn: Connection,
+    pool: str,
+    name: str,
+    chunks: Iterable[bytes],
+    *,
+    length: int,
+    offset: int = 0,
+    on_progress: Callable[[int], None] | None = None,
+) -> int:
+    """Write `chunks` into an existing volume, `length` bytes in all, and return how many were written.
+
+    `on_progress(bytes so far)` is called after each piece; what it raises (a cancelled job) stops the upload. A sparse volume
+    can run out of space half way: PoolFull, and what was written stays in the volume, which is the caller's to delete.
+    """
+    what = f"write volume {name}"
+    done = 0
+    with _stream(conn, what) as stream:
+        conn.call(
+            lambda handle: active_pool(handle, pool).storageVolLookupByName(name).upload(stream, offset, length, 0),
+            what,
+        )
+        for chunk in chunks:
+            for start in range(0, len(chunk), PIECE_BYTES):
+                _send_all(conn, stream, chunk[start : start + PIECE_BYTES], what)
+                done += min(PIECE_BYTES, len(chunk) - start)
+                if on_progress:
+                    on_progress(done)
+        conn.call(lambda _handle: stream.finish(), what, timeout_s=FINISH_TIMEOUT_S)
+    return done
+
+
+@contextmanager
+def _stream(conn: Connection, what: str) -> Iterator[libvirt.virStream]:
+    """A stream that is aborted when the block fails, so that libvirt lets go of the volume at once."""
+    stream = conn.call(lambda handle: handle.newStream(0), what)
+    try:
+        yield stream
+    except BaseException:
+        with suppress(VirtError):  # broken or finished already; the first error is the one to tell
+            conn.call(lambda _handle: stream.abort(), what)
+        raise
+
+
+def _send_all(conn: Connection, stream: libvirt.virStream, piece: bytes, what: str) -> None:
+    def work(_handle: libvirt.virConnect) -> None:
+        rest = piece
+        while rest:
+            sent = stream.send(rest)
+            if sent <= 0:
+                raise VirtError(f"Could not {what}: the stream broke.", details=f"send answered {sent}")
+            rest = rest[sent:]
+
+    conn.call(work, what, timeout_s=CHUNK_TIMEOUT_S)

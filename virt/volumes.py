@@ -1,0 +1,257 @@
+"""Volumes of storage pools. https://libvirt.org/html/libvirt-libvirt-storage.html"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal, TypeVar
+
+import libvirt
+
+from virt import validate
+from virt.connection import Connection
+from virt.domain_summary import parse_domain
+from virt.domains import list_domains
+from virt.errors import Invalid, VolumeExists, VolumeInUse, VolumeNotFound, WrongState, from_libvirt
+from virt.pools import REFRESH_TIMEOUT_S
+from virt.types import DomainInfo, VolumeInfo
+from virt.volume_xml import VolumeXML
+from virt.xmltree import attribute, parse, size_bytes, text
+
+T = TypeVar("T")
+
+Preallocation = Literal["none", "metadata", "full"]
+
+COPY_TIMEOUT_S = 6 * 3600.0  # copying, wiping and full preallocation write the whole disk
+
+
+def on_volume(
+    conn: Connection,
+    pool: str,
+    name: str,
+    verb: str,
+    action: Callable[[libvirt.virStorageVol], T],
+    *,
+    timeout_s: float | None = None,
+) -> T:
+    """Look the volume up and run `action` on it. `verb` completes "Could not …".
+
+    A name that libvirt has not seen yet (a file made beside it) is looked for once more after a refresh of the pool.
+    """
+
+    def work(handle: libvirt.virConnect) -> T:
+        found = _lookup(active_pool(handle, pool), name)
+        try:
+            return action(found)
+        except libvirt.libvirtError as exc:
+            raise from_libvirt(exc, verb) from exc
+
+    return conn.call(work, verb, timeout_s=timeout_s)
+
+
+def active_pool(handle: libvirt.virConnect, pool: str) -> libvirt.virStoragePool:
+    """libvirt's object of a pool that can be worked with. Raises WrongState when it is inactive."""
+    found = handle.storagePoolLookupByName(pool)
+    if not found.isActive():
+        raise WrongState(f"Pool {pool} is inactive. Start it first.")
+    return found
+
+
+def list_volumes(conn: Connection, pool: str, *, refresh: bool = False) -> list[VolumeInfo]:
+    """The volumes of an active pool by name, after a look at the storage itself with `refresh`."""
+
+    def work(handle: libvirt.virConnect) -> list[VolumeInfo]:
+        found = active_pool(handle, pool)
+        if refresh:
+            found.refresh(0)
+        infos = []
+        for volume in found.listAllVolumes(0):
+            try:
+                infos.append(_info(pool, volume))
+            except libvirt.libvirtError as exc:
+                if exc.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:  # deleted while we were reading
+                    raise
+        return infos
+
+    return sorted(
+        conn.call(work, f"list the volumes of pool {pool}", timeout_s=REFRESH_TIMEOUT_S), key=lambda info: info.name
+    )
+
+
+def volume_info(conn: Connection, pool: str, name: str) -> VolumeInfo:
+    """One volume. Raises VolumeNotFound, PoolNotFound, or WrongState when the pool is inactive."""
+    return on_volume(conn, pool, name, f"read volume {name} of pool {pool}", lambda volume: _info(pool, volume))
+
+
+def volume_by_path(conn: Connection, path: str) -> VolumeInfo | None:
+    """The volume at that path in some active pool, or None."""
+
+    def work(handle: libvirt.virConnect) -> VolumeInfo:
+        volume = handle.storageVolLookupByPath(path)
+        return _info(volume.storagePoolLookupByVolume().name(), volume)
+
+    try:
+        return conn.call(work, f"look up the volume at {path}")
+    except VolumeNotFound:
+        return None
+
+
+def create_volume(
+    conn: Connection, pool: str, volume: VolumeXML, *, preallocation: Preallocation = "none"
+) -> VolumeInfo:
+    """Make a volume. "full" takes all its space now, so that it cannot run out later.
+
+    Raises VolumeExists, PoolFull, WrongState (the pool is inactive) or Invalid. What was begun is removed when it fails.
+    """
+    flags, allocation = 0, 0
+    if preallocation == "metadata" and volume.format == "qcow2":
+        flags = libvirt.VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA
+    elif preallocation == "full":
+        allocation = volume.capacity_bytes
+    xml = replace(volume, allocation_bytes=allocation or volume.allocation_bytes).to_xml()
+
+    def work(handle: libvirt.virConnect) -> VolumeInfo:
+        found = active_pool(handle, pool)
+        _must_be_free(found, volume.name)
+        return _info(pool, found.createXML(xml, flags))
+
+    return conn.call(work, f"create volume {volume.name} in pool {pool}", timeout_s=COPY_TIMEOUT_S)
+
+
+def delete_volume(conn: Connection, pool: str, name: str) -> bool:
+    """Delete a volume and what is on it. False: there is none. Raises VolumeInUse while a running guest has it open."""
+    try:
+        path = volume_info(conn, pool, name).path
+        _refuse_if_open(conn, path, name)
+        on_volume(conn, pool, name, f"delete volume {name}", lambda volume: volume.delete(0), timeout_s=COPY_TIMEOUT_S)
+    except VolumeNotFound:
+        return False
+    return True
+
+
+def resize_volume(conn: Connection, pool: str, name: str, *, capacity_bytes: int) -> int:
+    """Grow a volume and return its new capacity in bytes, as libvirt reports it.
+
+    libvirt rounds to what the format can hold, so the result may differ from `capacity_bytes`.
+    Shrinking is refused: it would cut off the end of a file system that we cannot see.
+    Raises VolumeNotFound, VolumeInUse (a running guest has it open), Invalid or PoolFull.
+    https://libvirt.org/html/libvirt-libvirt-storage.html#virStorageVolResize
+    """
+    validate.disk_bytes(capacity_bytes)
+    info = volume_info(conn, pool, name)
+    if capacity_bytes < info.capacity_bytes:
+        raise Invalid(
+            f"Disk {name} has {info.capacity_bytes} bytes and can only grow: shrinking would cut off data.",
+            field="capacity_bytes",
+        )
+    _refuse_if_open(conn, info.path, name)
+
+    def action(volume: libvirt.virStorageVol) -> int:
+        volume.resize(capacity_bytes, 0)
+        return int(volume.info()[1])
+
+    return on_volume(conn, pool, name, f"resize volume {name}", action, timeout_s=COPY_TIMEOUT_S)
+
+
+def clone_volume(
+    conn: Connection, pool: str, name: str, copy: VolumeXML, *, to_pool: str | None = None
+) -> VolumeInfo:
+    """Copy a volume, converting its format where `copy` asks for another one.
+
+    It cannot be cancelled half way; poll the copy's allocation on a second connection for progress.
+    Raises VolumeExists, VolumeInUse (a running guest writes to it) or PoolFull; what was begun is removed.
+    """
+    source = volume_info(conn, pool, name)
+    _refuse_if_open(conn, source.path, name)
+    target = to_pool or pool
+    xml = copy.to_xml()
+
+    def work(handle: libvirt.virConnect) -> VolumeInfo:
+        into = active_pool(handle, target)
+        _must_be_free(into, copy.name)
+        original = active_pool(handle, pool).storageVolLookupByName(name)
+        return _info(target, into.createXMLFrom(xml, original, 0))
+
+    return conn.call(work, f"copy volume {name} to {copy.name}", timeout_s=COPY_TIMEOUT_S)
+
+
+def wipe_volume(conn: Connection, pool: str, name: str) -> None:
+    """Overwrite a volume with zeros. Raises VolumeInUse while a running guest has it open."""
+    _refuse_if_open(conn, volume_info(conn, pool, name).path, name)
+    on_volume(conn, pool, name, f"wipe volume {name}", lambda volume: volume.wipe(0), timeout_s=COPY_TIMEOUT_S)
+
+
+def guests_using(conn: Connection, path: str) -> list[DomainInfo]:
+    """Guests of the host, running or not, that name this path (or the volume at it) as a disk or medium.
+
+    A host can only tell about its own guests, not about those of another on shared storage.
+    """
+    return [info for info in list_domains(conn) if _uses(conn, info, path)]
+
+
+def _uses(conn: Connection, info: DomainInfo, path: str) -> bool:
+    wanted = os.path.normpath(path)
+    for xml in {info.xml, info.live_xml or info.xml}:
+        for disk in parse_domain(xml).disks:
+            if disk.pool and disk.volume:
+                try:
+                    source = volume_info(conn, disk.pool, disk.volume).path
+                except (VolumeNotFound, WrongState):
+                    continue
+            else:
+                source = disk.source
+            if source and os.path.normpath(source) == wanted:
+                return True
+    return False
+
+
+def _refuse_if_open(conn: Connection, path: str, name: str) -> None:
+    for guest in guests_using(conn, path):
+        if guest.is_active:
+            raise VolumeInUse(
+                f"Disk {name} is open in the running guest {guest.name}. Shut {guest.name} down and try again."
+            )
+
+
+def _lookup(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol:
+    try:
+        return pool.storageVolLookupByName(name)
+    except libvirt.libvirtError as exc:
+        if exc.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+            raise
+    pool.refresh(0)
+    return pool.storageVolLookupByName(name)
+
+
+def _must_be_free(pool: libvirt.virStoragePool, name: str) -> None:
+    """libvirt asks its own list only, and would overwrite a file that somebody put there since the last refresh."""
+    pool.refresh(0)
+    if name in pool.listVolumes():
+        raise VolumeExists(f"Pool {pool.name()} has a volume named {name}. Choose another name.", field="name")
+
+
+_TYPES = {
+    libvirt.VIR_STORAGE_VOL_FILE: "file",
+    libvirt.VIR_STORAGE_VOL_BLOCK: "block",
+    libvirt.VIR_STORAGE_VOL_DIR: "dir",
+    libvirt.VIR_STORAGE_VOL_NETWORK: "network",
+    libvirt.VIR_STORAGE_VOL_NETDIR: "dir",
+    libvirt.VIR_STORAGE_VOL_PLOOP: "ploop",
+}
+
+
+def _info(pool: str, volume: libvirt.virStorageVol) -> VolumeInfo:
+    root = parse(volume.XMLDesc(0))
+    kind, _capacity, _allocation = volume.info()
+    return VolumeInfo(
+        pool=pool,
+        name=volume.name(),
+        key=volume.key(),
+        path=volume.path(),
+        type=_TYPES.get(kind, "file"),
+        format=attribute(root, "target/format", "type") or None,
+        capacity_bytes=size_bytes(root.find("capacity"), "bytes"),
+        allocation_bytes=size_bytes(root.find("allocation"), "bytes"),
+        backing_path=text(root, "backingStore/path") or None,
+    )
