@@ -27,7 +27,7 @@ COPY . .
 COPY --from=assets /opt/kvmweb/static/vendor static/vendor
 RUN find . -path ./.venv -prune -o -name '*.po' -print | while read -r po; do msgfmt -o "${po%.po}.mo" "$po"; done \
     && KVMWEB_SECRET_KEY=build KVMWEB_VAR=/tmp/var KVMWEB_STATIC_ROOT=/opt/kvmweb/staticfiles \
-        .venv/bin/python manage.py collectstatic --noinput -v 0 \
+        .venv/bin/python manage.py collectstatic --noinput -v 0 --ignore django_htmx \
     && .venv/bin/python -m compileall -q accounts consoles guests hosts inventory jobs kvmweb networking storage virt
 
 FROM ${KVMWEB_BASE_IMAGE}

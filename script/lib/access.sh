@@ -28,14 +28,11 @@ open_way() {
 ensure_checkout_readable() {
   open_way "$ROOT"
   local closed
-  closed=$(as_kvmweb find . -maxdepth 1 ! -readable -print -quit 2>/dev/null || echo .)
-  if [ -z "$closed" ]; then
-    closed=$(as_kvmweb find . -mindepth 1 \( -path ./.git -o -path ./var -o -path ./node_modules -o -path ./.venv -o -name '.*_cache' \
-      -o -path ./tests \) -prune -o ! -readable -print -quit 2>/dev/null || echo .)
-  fi
+  closed=$(as_kvmweb find . -mindepth 1 \( -path ./.git -o -path ./var -o -path ./node_modules -o -path ./tests -o -name '.*_cache' \) \
+    -prune -o ! -readable -print -quit 2>/dev/null || echo .)
   [ -n "$closed" ] || return 0
   say "Letting user kvmweb read the checkout ($closed was closed to it)"
-  find . -mindepth 1 -maxdepth 1 ! -name .git ! -name var -exec setfacl -R -m u:kvmweb:rX {} + 2>/dev/null &&
+  find . -mindepth 1 -maxdepth 1 ! -name .git ! -name var ! -name tests -exec setfacl -R -m u:kvmweb:rX {} + 2>/dev/null &&
     setfacl -m u:kvmweb:rX . ||
     die "User kvmweb cannot read $closed in $ROOT. Open it with: chmod -R go+rX $ROOT"
 }
@@ -49,7 +46,7 @@ ensure_var() {
   fi
   enough_space "$v" 200 "The database and logs"
   mkdir -p "$v"
-  open_way "$v/x"
+  open_way "$v"
   local dir
   for dir in "$v/supervisor" "$v/log" "$v/run" "$v/redis"; do
     [ ! -L "$dir" ] || die "$dir is a symbolic link. It must be a directory: remove the link and try again."
@@ -74,7 +71,7 @@ ensure_storage() {
   [ -d "$KVMWEB_STORE_DIR" ] || install -d -o root -g root -m 0711 "$KVMWEB_STORE_DIR"
   local dir user
   open_way "$KVMWEB_ISO_DIR/x"
-  user=$(getent passwd libvirt-qemu qemu | head -n 1 | cut -d: -f1)
+  user=$({ getent passwd libvirt-qemu qemu || true; } | head -n 1 | cut -d: -f1)
   [ -n "$user" ] || return 0
   for dir in "$KVMWEB_ISO_DIR" "$KVMWEB_STORE_DIR"; do
     setpriv --reuid="$user" --clear-groups -- test -x "$dir" ||

@@ -28,9 +28,10 @@ start_libvirt() {
     done
   else
     say "Starting virtlogd and libvirtd (no init system does it here)"
-    pgrep -x virtlogd >/dev/null || virtlogd -d
     write_libvirtd_config
-    pgrep -x libvirtd >/dev/null || libvirtd -d --config "$LIBVIRTD_CONFIG"
+    # The daemons outlive this script: they must not keep its locks.
+    pgrep -x virtlogd >/dev/null || virtlogd -d 4<&- 5<&-
+    pgrep -x libvirtd >/dev/null || libvirtd -d --config "$LIBVIRTD_CONFIG" 4<&- 5<&-
   fi
   for try in $(seq 40); do
     if libvirt_answers; then return; fi

@@ -18,3 +18,7 @@ step() {
   fi
   rm -f "$log"
 }
+
+# A command that failed where no sentence was prepared: say at least where.
+set -o errtrace
+trap 'printf "\nkvmweb: %s ended at \"%s\" (%s, line %s).\n" "${0##*/}" "$BASH_COMMAND" "${BASH_SOURCE[0]}" "$LINENO" >&2' ERR

@@ -28,7 +28,7 @@ install_python() {
   if [ "$(cat ".venv/.from-$lock" 2>/dev/null)" = "$(lock_hash "$lock")" ]; then return; fi
   enough_space "$ROOT" 800 "The Python packages"
   if [ ! -x .venv/bin/pip ]; then
-    step "Making a virtual environment in .venv" "Remove .venv and try again." "$python" -m venv --clear .venv
+    step "Making a virtual environment in .venv" "Remove .venv and try again." "$python" -m venv .venv
   fi
   step "Installing Python packages from $lock (about a minute)" \
     "Check the network or the proxy (PIP_INDEX_URL, HTTPS_PROXY), then try again." \
