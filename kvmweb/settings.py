@@ -63,7 +63,6 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "django_celery_beat",
-    "django_htmx",
     "ninja",
 ]
 MIDDLEWARE = [
