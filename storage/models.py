@@ -106,7 +106,7 @@ class Iso(models.Model):
     arch = models.CharField(max_length=32, blank=True)
     boots_bios = models.BooleanField(null=True)
     boots_uefi = models.BooleanField(null=True)
-    checked_bytes = models.PositiveBigIntegerField(null=True, blank=True)  # how large it was when a check was last started
+    checked_bytes = models.PositiveBigIntegerField(null=True, blank=True)  # its size when a check was last started
     added_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     added_at = models.DateTimeField(default=timezone.now)
 

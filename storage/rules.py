@@ -1,0 +1,130 @@
+"""What must hold before a volume is made, grown or deleted. Asked of rows: before a job starts, and in it once more."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from virt.errors import PoolFull, PoolNotFound, VolumeInUse, WrongState
+
+from .models import Pool, Volume
+
+FORMATS = ("qcow2", "raw")
+FILE_POOLS = frozenset({"dir", "fs", "netfs", "gluster", "vstorage"})  # the others hold block devices: raw only
+NAMED_AT_MOST = 3
+_IN_USE = Q(used_by__guest__missing_since=None, used_by__isnull=False)
+
+
+class Users(NamedTuple):
+    """The guests that have a volume as a disk or in a drive: how many, and which one where it is just one."""
+
+    guests: int
+    only_id: int | None
+    only_name: str
+
+
+def users_of(volume_ids: Iterable[int]) -> dict[int, Users]:
+    """The users of many volumes in one query; volumes that nobody uses are left out."""
+    used = Volume.objects.filter(_IN_USE, pk__in=list(volume_ids)).order_by()
+    counted = used.annotate(
+        guests=Count("used_by__guest", distinct=True), one=Min("used_by__guest"), name=Min("used_by__guest__name")
+    )
+    rows = counted.values_list("pk", "guests", "one", "name")
+    return {pk: Users(guests, one, name) if guests == 1 else Users(guests, None, "") for pk, guests, one, name in rows}
+
+
+def unused() -> Q:
+    """A filter for volumes that no guest has as a disk and no other volume lies on."""
+    overlays = Volume.objects.filter(missing_since=None).exclude(backing_path="")
+    overlays = overlays.filter(backing_path=OuterRef("path"), pool__host=OuterRef("pool__host"))
+    return Q(~Exists(overlays)) & ~Q(pk__in=Volume.objects.filter(_IN_USE).values("pk"))
+
+
+def check_unused(volume: Volume) -> None:
+    """Raise VolumeInUse, naming who uses it, when a guest has the volume or another volume lies on it."""
+    guests = volume.used_by.filter(guest__missing_since=None).order_by("guest__name")
+    names = list(guests.values_list("guest__name", flat=True).distinct())
+    if names:
+        raise in_use_by(volume.name, names)
+    if overlay := overlays_of(volume).first():
+        sentence = _(
+            "%(name)s was not deleted. The volume %(overlay)s lies on it and would be lost. Delete that one first."
+        )
+        raise VolumeInUse(sentence % {"name": volume.name, "overlay": overlay.name})
+
+
+def overlays_of(volume: Volume) -> QuerySet[Volume]:
+    """The volumes on the same host whose backing file this one is."""
+    same_host = Volume.objects.filter(pool__host=volume.pool.host_id, missing_since=None)
+    return same_host.filter(backing_path=volume.path) if volume.path else same_host.none()
+
+
+def in_use_by(name: str, guests: list[str]) -> VolumeInUse:
+    """The error that says which guests keep a volume from being deleted."""
+    shown = ", ".join(guests[:NAMED_AT_MOST])
+    more = len(guests) - NAMED_AT_MOST
+    if more > 0:
+        others = ngettext("%(guests)s and %(more)d more", "%(guests)s and %(more)d more", more)
+        shown = others % {"guests": shown, "more": more}
+    sentence = ngettext(
+        "%(name)s was not deleted. The guest %(guests)s uses it. Take it out of that guest first.",
+        "%(name)s was not deleted. The guests %(guests)s use it. Take it out of them first.",
+        len(guests),
+    )
+    return VolumeInUse(sentence % {"name": name, "guests": shown})
+
+
+def check_active(pool: Pool) -> None:
+    """Raise PoolNotFound or WrongState when nothing can be done in the pool because it is gone or stopped."""
+    if pool.missing_since:
+        raise WrongState(
+            _("The pool %(pool)s is not on %(host)s any more.") % {"pool": pool.name, "host": pool.host.name}
+        )
+    if not pool.is_active:
+        raise WrongState(_("The pool %(pool)s is stopped. Start it and try again.") % {"pool": pool.name})
+
+
+def gone(pool: str, host: str) -> PoolNotFound:
+    """The error for a pool that its host does not have any more."""
+    return PoolNotFound(_("The pool %(pool)s is not on %(host)s any more.") % {"pool": pool, "host": host})
+
+
+def check_room(
+    pool: Pool, capacity_bytes: int, *, now_bytes: int = 0, image_format: str = "qcow2", in_full: bool = False
+) -> str:
+    """Raise PoolFull when a volume that grows from `now_bytes` to `capacity_bytes` cannot fit into the pool.
+
+    It is never larger than the whole pool. A raw volume, or one that takes its space at once (`in_full`), must fit into
+    what is free; a qcow2 may promise more, and then the returned sentence warns of it. "" when it fits.
+    """
+    words = {
+        "pool": pool.name,
+        "size": gib(capacity_bytes),
+        "whole": gib(pool.capacity_bytes),
+        "free": gib(pool.available_bytes),
+    }
+    if capacity_bytes > pool.capacity_bytes:
+        sentence = _(
+            "%(size)s do not fit into the pool %(pool)s: all of it is %(whole)s. Ask for less, or use another pool."
+        )
+        raise PoolFull(sentence % words, field="capacity_bytes")
+    if capacity_bytes - now_bytes <= pool.available_bytes:
+        return ""
+    if in_full or image_format == "raw":
+        sentence = _(
+            "%(size)s do not fit into the pool %(pool)s: %(free)s of %(whole)s are free. Free some or use another pool."
+        )
+        raise PoolFull(sentence % words, field="capacity_bytes")
+    sentence = _(
+        "It may grow to %(size)s and the pool %(pool)s has %(free)s free. When that is used up, its guest is paused."
+    )
+    return sentence % words
+
+
+def gib(size_bytes: int) -> str:
+    """A size as sentences have it, e.g. "1.5 GiB"."""
+    if size_bytes < 1024**3:
+        return f"{size_bytes / 1024**2:.1f} MiB".replace(".0 ", " ")
+    return f"{size_bytes / 1024**3:.1f} GiB".replace(".0 ", " ")

@@ -1,0 +1,247 @@
+"""What can be done with pools, volumes and images. The caller has asked `permitted` for the objects that it passes."""
+
+import re
+from typing import Any, get_args
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.models import User
+from jobs.live import publish
+from jobs.models import Busy, Job, Ref
+from virt import osinfo, validate
+from virt.errors import Invalid, VolumeInUse, WrongState
+from virt.volumes import Preallocation
+
+from . import tasks
+from .images import refs, start_check
+from .making import exists_already
+from .models import Iso, Pool, Upload, Volume
+from .rules import FILE_POOLS, FORMATS, check_active, check_room, check_unused, gib
+
+PREALLOCATIONS: tuple[str, ...] = get_args(Preallocation)
+
+
+# --- pools ------------------------------------------------------------------------------------------------------------
+def start_pool(pool: Pool, *, by: User) -> Job:
+    """Make the pool's volumes usable. Started already is not an error. Raises Busy."""
+    return _pool_job(tasks.start_pool, pool, _("Start the pool %(pool)s"), by)
+
+
+def stop_pool(pool: Pool, *, by: User) -> Job:
+    """Take the pool out of use; its files stay, guests that run go on. Stopped already is not an error. Raises Busy."""
+    return _pool_job(tasks.stop_pool, pool, _("Stop the pool %(pool)s"), by)
+
+
+def refresh_pool(pool: Pool, *, by: User) -> Job:
+    """Look at the pool's files again. Raises Busy, or WrongState when it is stopped."""
+    check_active(pool)
+    return _pool_job(tasks.refresh_pool, pool, _("Look at the files in the pool %(pool)s"), by)
+
+
+def set_pool_autostart(pool: Pool, autostart: bool, *, by: User) -> Job:
+    """Start the pool with its host, or no longer. Raises Busy."""
+    on, off = _("Start the pool %(pool)s with its host"), _("Do not start the pool %(pool)s with its host")
+    return _pool_job(tasks.set_pool_autostart, pool, on if autostart else off, by, autostart=autostart)
+
+
+def _pool_job(task: tasks.JobTask, pool: Pool, title: str, by: User, **arguments: Any) -> Job:
+    if pool.missing_since:
+        check_active(pool)
+    held = [Ref("pool", pool.pk, pool.name, exclusive=True), _host_of(pool)]
+    job = Job.start(task, title=title % {"pool": pool.name}, by=by, objects=held, pool_id=pool.pk, **arguments)
+    publish("pools")  # the list does not follow each of its rows
+    return job
+
+
+# --- volumes ----------------------------------------------------------------------------------------------------------
+def create_volume(
+    pool: Pool, name: str, capacity_bytes: int, image_format: str = "qcow2", *, by: User, preallocation: str = "none"
+) -> Job:
+    """Make an empty volume. `preallocation` "full" takes its space at once, "none" as it is written to.
+
+    Raises Invalid (field "name", "capacity_bytes", "format" or "preallocation"), VolumeExists, PoolFull or WrongState.
+    """
+    name = validate.volume_name(name)
+    capacity_bytes = validate.disk_bytes(capacity_bytes)
+    check_format(pool, image_format)
+    if preallocation not in PREALLOCATIONS:
+        choices = ", ".join(PREALLOCATIONS)
+        raise Invalid(_("The preallocation must be one of: %(choices)s.") % {"choices": choices}, field="preallocation")
+    check_active(pool)
+    if pool.volumes.filter(name=name, missing_since=None).exists():
+        raise exists_already(name, pool.name)
+    check_room(pool, capacity_bytes, image_format=image_format, in_full=preallocation == "full")
+    return Job.start(
+        tasks.create_volume,
+        title=_("Create the volume %(name)s") % {"name": name},
+        by=by,
+        objects=[Ref("pool", pool.pk, pool.name), _host_of(pool)],
+        pool_id=pool.pk,
+        name=name,
+        capacity_bytes=capacity_bytes,
+        image_format=image_format,
+        preallocation=preallocation,
+    )
+
+
+def check_format(pool: Pool, image_format: str) -> None:
+    """Raise Invalid unless volumes of `image_format` can be made in the pool."""
+    if image_format not in FORMATS:
+        raise Invalid(_("The format must be one of: %(formats)s.") % {"formats": ", ".join(FORMATS)}, field="format")
+    if pool.type not in FILE_POOLS and image_format != "raw":
+        sentence = _(
+            "Volumes of the pool %(pool)s are block devices, which hold raw disks only. Choose the format raw."
+        )
+        raise Invalid(sentence % {"pool": pool.name}, field="format")
+
+
+def resize_volume(volume: Volume, capacity_bytes: int, *, by: User) -> Job:
+    """Grow a volume that no running guest has open.
+
+    Shrinking is refused: it would cut off the end of a file system that we cannot see. Raises Invalid (field
+    "capacity_bytes"), VolumeInUse, PoolFull or WrongState.
+    """
+    capacity_bytes = validate.disk_bytes(capacity_bytes)
+    check_resizable(volume)
+    if capacity_bytes <= volume.capacity_bytes:
+        sentence = _("%(name)s has %(size)s already, and a volume can only grow: making it smaller would cut off data.")
+        raise Invalid(sentence % {"name": volume.name, "size": gib(volume.capacity_bytes)}, field="capacity_bytes")
+    check_room(volume.pool, capacity_bytes, now_bytes=volume.capacity_bytes, image_format=volume.format)
+    return Job.start(
+        tasks.resize_volume,
+        title=_("Grow %(name)s to %(size)s") % {"name": volume.name, "size": gib(capacity_bytes)},
+        by=by,
+        objects=[_held(volume), Ref("pool", volume.pool_id, volume.pool.name), _host_of(volume.pool)],
+        volume_id=volume.pk,
+        capacity_bytes=capacity_bytes,
+    )
+
+
+def check_resizable(volume: Volume) -> None:
+    """Raise WrongState or VolumeInUse when the volume cannot grow now."""
+    _check_present(volume)
+    if volume.format not in FORMATS:
+        sentence = _("%(name)s is not a disk that can grow: its format is %(format)s.")
+        raise WrongState(sentence % {"name": volume.name, "format": volume.format or _("unknown")})
+    for disk in volume.used_by.filter(guest__missing_since=None).select_related("guest"):
+        if disk.guest.is_on:
+            sentence = _(
+                "%(name)s was not grown. The running guest %(guest)s has it open. Shut %(guest)s down and try again."
+            )
+            raise VolumeInUse(sentence % {"name": volume.name, "guest": disk.guest.name})
+
+
+def delete_volume(volume: Volume, *, by: User) -> Job:
+    """Delete the file and all that is in it; of a volume that is missing only the row. Raises VolumeInUse or Busy."""
+    check_deletable(volume)
+    iso = Iso.objects.filter(volume=volume).select_related("volume__pool__host").first()
+    held = refs(iso) if iso else [_held(volume)]
+    job = Job.start(
+        tasks.delete_volume,
+        title=_("Delete %(name)s") % {"name": volume.name},
+        by=by,
+        objects=[*held, Ref("pool", volume.pool_id, volume.pool.name), _host_of(volume.pool)],
+        volume_id=volume.pk,
+    )
+    publish("volumes", "isos")  # lists do not follow each of their rows
+    return job
+
+
+def check_deletable(volume: Volume) -> None:
+    """Raise VolumeInUse, naming who uses it, or WrongState when its pool is stopped."""
+    if volume.missing_since is None:
+        check_unused(volume)
+        check_active(volume.pool)
+
+
+def _check_present(volume: Volume) -> None:
+    if volume.missing_since:
+        raise WrongState(_("%(name)s is not in its pool any more.") % {"name": volume.name})
+    check_active(volume.pool)
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+def upload_finished(upload: Upload) -> Job:
+    """The file of `upload` has its name: add its rows and start the job that checks it.
+
+    Where a check of the same file is under way (the pool was looked at in this instant), it is that one.
+    """
+    with transaction.atomic():
+        iso = _image_of(upload)
+        try:
+            with transaction.atomic():
+                job = start_check(iso, by=upload.created_by)
+        except Busy:
+            mine = Job.objects.active().filter(kind="check_iso", objects_of__kind="iso", objects_of__object_id=iso.pk)
+            if (found := mine.first()) is None:
+                raise
+            job = found
+        Upload.objects.filter(pk=upload.pk).update(iso=iso, job=job)
+    return job
+
+
+def _image_of(upload: Upload) -> Iso:
+    """The rows of a file that libvirt has not seen yet. What was known of an older file of that name is forgotten."""
+    path = f"{upload.pool.target_path.rstrip('/')}/{upload.name}"
+    volume, _made = Volume.objects.update_or_create(
+        pool=upload.pool,
+        name=upload.name,
+        defaults={"path": path, "capacity_bytes": upload.size_bytes, "missing_since": None},
+        create_defaults={"path": path, "capacity_bytes": upload.size_bytes, "allocation_bytes": upload.size_bytes},
+    )
+    expected = upload.sha256_expected.lower()
+    fresh = {
+        "sha256": "",
+        "sha256_expected": expected,
+        "inspected_at": None,
+        "is_iso9660": None,
+        "os_set_by_hand": False,
+        "added_by": upload.created_by,
+        "added_at": upload.completed_at or upload.touched_at,
+    }
+    iso, _made = Iso.objects.update_or_create(volume=volume, defaults=fresh)
+    return iso
+
+
+def inspect_iso(iso: Iso, *, by: User) -> Job:
+    """Look at the image again and compute its SHA-256. Raises WrongState or Busy."""
+    _check_present(iso.volume)
+    return start_check(iso, by=by)
+
+
+def delete_iso(iso: Iso, *, by: User) -> Job:
+    """Delete the image's file. Raises VolumeInUse, WrongState or Busy."""
+    return delete_volume(iso.volume, by=by)
+
+
+def set_os(iso: Iso, os_id: str, *, by: User) -> None:
+    """Say which system is on the image; "" leaves it to the next look at the image. Raises Invalid (field "os_id")."""
+    chosen = next((choice for choice in osinfo.list_os() if choice.id == os_id), None) if os_id else None
+    if os_id and chosen is None:
+        raise Invalid(_("There is no such system in the list. Choose one of GET /api/v1/isos/systems."), field="os_id")
+    iso.os_id, iso.os_name = (chosen.id, chosen.name) if chosen else ("", "")
+    iso.os_is_eol, iso.os_is_guess, iso.os_set_by_hand = bool(chosen and chosen.eol), False, chosen is not None
+    iso.save(update_fields=["os_id", "os_name", "os_is_eol", "os_is_guess", "os_set_by_hand"])
+    audit.record(by, "set_iso_os", kind="iso", object_id=iso.pk, name=iso.name, detail=os_id)
+    tasks.tell(iso)
+
+
+def set_sha256_expected(iso: Iso, sha256: str, *, by: User) -> None:
+    """Say what the SHA-256 should be; "" when nobody knows. Raises Invalid (field "sha256_expected")."""
+    wanted = sha256.strip().lower()
+    if wanted and not re.fullmatch("[0-9a-f]{64}", wanted):
+        raise Invalid(_("A SHA-256 checksum has 64 hexadecimal digits."), field="sha256_expected")
+    iso.sha256_expected = wanted
+    iso.save(update_fields=["sha256_expected"])
+    audit.record(by, "set_iso_checksum", kind="iso", object_id=iso.pk, name=iso.name, detail=wanted)
+    tasks.tell(iso)
+
+
+def _held(volume: Volume) -> Ref:
+    return Ref("volume", volume.pk, volume.name, exclusive=True)
+
+
+def _host_of(pool: Pool) -> Ref:
+    return Ref("host", pool.host_id, pool.host.name)

@@ -1,0 +1,223 @@
+"""The jobs of this room, and the sweeping up after uploads."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from celery import shared_task
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from jobs.live import publish
+from jobs.tasks import JobTask, RunningJob, job_task
+from virt import pools, volumes
+from virt.connection import Connection
+from virt.errors import PoolNotFound, UserError, VolumeNotFound
+from virt.volume_xml import VolumeXML
+from virt.volumes import Preallocation
+
+from . import inventory, media
+from .images import check_next
+from .making import make_volume, take_back_volume
+from .models import Iso, Pool, Volume
+from .rules import check_room, check_unused, in_use_by
+
+__all__ = ["JobTask", "take_back_volume"]
+REPORT_EVERY_S = 0.5
+DAY_S = 24 * 3600
+
+
+class ChecksumDiffers(UserError):
+    """The file is not the one that was meant."""
+
+    code, status = "checksum_differs", 409
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+@job_task(soft_time_limit=DAY_S)
+def check_iso(job: RunningJob, *, iso_id: int) -> dict[str, Any]:
+    """Look at an image: what it is, which system is on it, its SHA-256. Fails when that is not the expected one."""
+    volume = Iso.objects.select_related("volume__pool__host").get(pk=iso_id).volume
+    host, pool = volume.pool.host, volume.pool
+    try:
+        with host.connect() as conn:
+            job.step(_("Looking at the files in the pool %(pool)s") % {"pool": pool.name})
+            inventory.refresh_pool(host, conn, pool.name, rescan=True)
+            volume.refresh_from_db()
+            Iso.objects.filter(pk=iso_id).update(checked_bytes=volume.capacity_bytes)
+            if volume.missing_since:
+                sentence = _(
+                    "%(name)s is not in the pool %(pool)s. Upload it again, or look what happened to the file."
+                )
+                raise VolumeNotFound(sentence % {"name": volume.name, "pool": pool.name})
+            with media.open_image(conn, volume) as image:
+                job.step(_("Reading the header of %(name)s") % {"name": volume.name})
+                _save_facts(iso_id, media.facts(image))
+                job.step(_("Computing the SHA-256 of %(name)s") % {"name": volume.name}, done=0, total=image.size)
+                digest = media.sha256(image, _reporter(job, image.size))
+        Iso.objects.filter(pk=iso_id).update(sha256=digest, inspected_at=timezone.now())
+        iso = Iso.objects.select_related("volume").get(pk=iso_id)
+        tell(iso)
+        return _verdict(job, iso)
+    finally:
+        check_next(host, after=job.pk)
+
+
+def _save_facts(iso_id: int, found: dict[str, Any]) -> None:
+    iso = Iso.objects.get(pk=iso_id)
+    if iso.os_set_by_hand:
+        found = {name: value for name, value in found.items() if name not in media.SYSTEM_COLUMNS}
+    Iso.objects.filter(pk=iso_id).update(**found)
+    tell(iso)
+
+
+def _reporter(job: RunningJob, total: int) -> Callable[[int], None]:
+    """Moves the bar, and learns of a wish to stop, now and then: each time costs a few queries."""
+    last = time.monotonic()
+
+    def report(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= REPORT_EVERY_S:
+            last = now
+            job.progress(done, total)
+
+    return report
+
+
+def _verdict(job: RunningJob, iso: Iso) -> dict[str, Any]:
+    """Say what was found, as log lines and as the job's result."""
+    if iso.is_iso9660 is False:
+        job.log(
+            _("%(name)s is kept as a file, but it is not an ISO image: nothing can be installed from it.")
+            % {"name": iso}
+        )
+    elif iso.os_name:
+        job.log(_("The system on it: %(os)s.") % {"os": iso.os_name})
+    else:
+        job.log(_("The system on it is not known. Choose it on the page of the image."))
+    if iso.checksum == Iso.Checksum.DIFFERS:
+        sentence = _(
+            "%(name)s is not what it should be: its SHA-256 differs from the one that was given. It stays marked as not"
+            " matching. Delete it and upload it again."
+        )
+        details = f"expected {iso.sha256_expected}\nfound    {iso.sha256}"
+        raise ChecksumDiffers(sentence % {"name": iso}, details=details)
+    return {
+        "iso_id": iso.pk,
+        "sha256": iso.sha256,
+        "checksum": str(iso.checksum),
+        "is_iso9660": iso.is_iso9660,
+        "os_id": iso.os_id,
+        "os_name": iso.os_name,
+    }
+
+
+def tell(iso: Iso) -> None:
+    """Let open pages know that what we know of an image changed."""
+    publish(f"iso-{iso.pk}", "isos")
+
+
+# --- volumes ----------------------------------------------------------------------------------------------------------
+@job_task()
+def create_volume(
+    job: RunningJob, *, pool_id: int, name: str, capacity_bytes: int, image_format: str, preallocation: Preallocation
+) -> dict[str, Any]:
+    """Make an empty volume."""
+    pool = Pool.objects.select_related("host").get(pk=pool_id)
+    wanted = VolumeXML(name=name, capacity_bytes=capacity_bytes, format=image_format)
+    with pool.host.connect() as conn:
+        job.step(_("Creating %(name)s in the pool %(pool)s") % {"name": name, "pool": pool.name})
+        made, row = make_volume(job, pool.host, conn, pool.name, wanted, preallocation=preallocation)
+    return {"volume_id": row.pk, "path": made.path, "capacity_bytes": made.capacity_bytes}
+
+
+@job_task()
+def resize_volume(job: RunningJob, *, volume_id: int, capacity_bytes: int) -> dict[str, Any]:
+    """Grow a volume that no running guest has open."""
+    volume = Volume.objects.select_related("pool__host").get(pk=volume_id)
+    host, pool = volume.pool.host, volume.pool
+    with host.connect() as conn:
+        job.step(_("Looking at the room in the pool %(pool)s") % {"pool": pool.name})
+        inventory.refresh_pool(host, conn, pool.name, rescan=True)
+        volume = Volume.objects.select_related("pool").get(pk=volume_id)
+        check_room(volume.pool, capacity_bytes, now_bytes=volume.capacity_bytes, image_format=volume.format)
+        job.step(_("Growing %(name)s") % {"name": volume.name})
+        reached = volumes.resize_volume(conn, pool.name, volume.name, capacity_bytes=capacity_bytes)
+        inventory.refresh_pool(host, conn, pool.name)
+    return {"volume_id": volume_id, "capacity_bytes": reached}
+
+
+@job_task()
+def delete_volume(job: RunningJob, *, volume_id: int) -> dict[str, Any] | None:
+    """Delete a volume that nobody uses; gone already is not an error."""
+    volume = Volume.objects.select_related("pool__host").get(pk=volume_id)
+    host, pool = volume.pool.host, volume.pool
+    with host.connect() as conn:
+        job.step(_("Looking who uses %(name)s") % {"name": volume.name})
+        if inventory.refresh_pool(host, conn, pool.name) is not None:
+            check_unused(volume)
+            _delete(job, conn, volume)
+    is_image = Iso.objects.filter(volume=volume).exists()
+    Volume.objects.filter(pk=volume_id).delete()
+    publish("volumes", f"pool-{pool.pk}", "pools", *(["isos"] if is_image else []))
+    return None
+
+
+def _delete(job: RunningJob, conn: Connection, volume: Volume) -> None:
+    pool = volume.pool
+    # libvirt knows best: a guest may have taken the volume since our rows were written.
+    if guests := volumes.guests_using(conn, volume.path):
+        raise in_use_by(volume.name, [guest.name for guest in guests])
+    job.step(_("Deleting %(name)s") % {"name": volume.name})
+    try:
+        volumes.delete_volume(conn, pool.name, volume.name)
+    except (PoolNotFound, VolumeNotFound):
+        return
+    inventory.refresh_pool(pool.host, conn, pool.name)
+
+
+# --- pools ------------------------------------------------------------------------------------------------------------
+@job_task(soft_time_limit=300)
+def start_pool(job: RunningJob, *, pool_id: int) -> dict[str, Any]:
+    """Make the pool's volumes usable."""
+    return _with_pool(job, pool_id, _("Starting the pool %(pool)s"), pools.start_pool)
+
+
+@job_task(soft_time_limit=300)
+def stop_pool(job: RunningJob, *, pool_id: int) -> dict[str, Any]:
+    """Take the pool out of use; its files stay."""
+    return _with_pool(job, pool_id, _("Stopping the pool %(pool)s"), pools.stop_pool)
+
+
+@job_task(soft_time_limit=900)
+def refresh_pool(job: RunningJob, *, pool_id: int) -> dict[str, Any]:
+    """Look at the pool's files again."""
+    return _with_pool(job, pool_id, _("Looking at the files in the pool %(pool)s"), pools.refresh_pool)
+
+
+@job_task(soft_time_limit=300)
+def set_pool_autostart(job: RunningJob, *, pool_id: int, autostart: bool) -> dict[str, Any]:
+    """Start the pool with its host, or no longer."""
+    title = _("Setting the autostart of the pool %(pool)s")
+    return _with_pool(job, pool_id, title, lambda conn, name: pools.set_pool_autostart(conn, name, autostart))
+
+
+def _with_pool(job: RunningJob, pool_id: int, step: str, action: Callable[[Connection, str], object]) -> dict[str, Any]:
+    pool = Pool.objects.select_related("host").get(pk=pool_id)
+    with pool.host.connect() as conn:
+        job.step(step % {"pool": pool.name})
+        if action(conn, pool.name) is False:
+            job.log(_("There was nothing to do."))
+        inventory.refresh_pool(pool.host, conn, pool.name)
+    if action is pools.refresh_pool:
+        Pool.objects.filter(pk=pool_id).update(refreshed_at=timezone.now())
+    return {"pool_id": pool_id}
+
+
+@shared_task(name="storage.tasks.sweep", ignore_result=True)
+def sweep() -> None:
+    """Put away what abandoned uploads left behind."""
+    from storage.uploads.sweeper import sweep_uploads
+
+    sweep_uploads()
