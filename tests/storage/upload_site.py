@@ -1,52 +1,52 @@
 """A kvmweb for the upload tests: an own database, own pools, the upload application in a real uvicorn."""
 
+import atexit
 import base64
+import functools
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import requests
+from requests.structures import CaseInsensitiveDict
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
+SETTINGS = {
+    "DJANGO_SETTINGS_MODULE": "tests.settings",
+    "KVMWEB_SECRET_KEY": "only for tests",
+    "PYTHONPATH": str(ROOT),
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 UPLOADS = "/api/v1/uploads"
 
 
 class Site:
     """`start` and `kill` it as often as needed: the database and the pools stay."""
 
-    def __init__(self, directory: Path, small_pool: Path, *, helper_socket: str = "", run_as: list[str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, small_pool: Path, *, helper_socket: str = "", run_as: list[str] | None = None
+    ) -> None:
         self.directory, self.small = directory, small_pool
         self.iso = directory / "iso"
         self.iso.mkdir()
         self.run_as = run_as or []
-        self.environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "tests.settings"),
-            "KVMWEB_VAR": str(directory / "var"),
-            "KVMWEB_SECRET_KEY": "only for tests",
-            "KVMWEB_HELPER_SOCKET": helper_socket,
-            "PYTHONPATH": str(ROOT) + ":/tmp",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        var = str(directory / "var")
+        self.environment = {**os.environ, **SETTINGS, "KVMWEB_VAR": var, "KVMWEB_HELPER_SOCKET": helper_socket}
         (directory / "var").mkdir()
-        done = subprocess.run(
-            [sys.executable, HERE / "upload_setup.py", str(self.iso), str(small_pool)],
-            env=self.environment,
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        facts = json.loads(done.stdout.splitlines()[-1])
+        database, facts = prepared()
+        shutil.copy(database, directory / "var" / "kvmweb.sqlite3")
+        for name, path in (("iso", self.iso), ("small", small_pool)):
+            self.sql("UPDATE storage_pool SET target_path = ? WHERE id = ?", str(path), facts["pools"][name])
         self.pools, self.tokens, self.cookies = facts["pools"], facts["tokens"], facts["cookies"]
         self.read_token = facts["read_token"]
         self.process: subprocess.Popen[bytes] | None = None
@@ -83,11 +83,11 @@ class Site:
             self.process = None
 
     def ask(self, method: str, path: str = "", *, by: str = "ann", **options: Any) -> requests.Response:
-        """A request with the token of `by` ("" for none) and tus's version; `headers` are added, None takes one away."""
-        headers: dict[str, str | None] = {"Tus-Resumable": "1.0.0"}
+        """A request with the token of `by` ("" for none) and tus's version; a header that is None is left out."""
+        headers = CaseInsensitiveDict[str | None]({"Tus-Resumable": "1.0.0"})
         if by:
             headers["Authorization"] = f"Bearer {self.tokens.get(by, by)}"
-        headers |= options.pop("headers", {})
+        headers.update(options.pop("headers", {}))
         if method == "PATCH":
             headers.setdefault("Content-Type", "application/offset+octet-stream")
         sent = {key: value for key, value in headers.items() if value is not None}
@@ -127,6 +127,19 @@ class Site:
         assert self.process
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+
+
+@functools.cache
+def prepared() -> tuple[Path, dict[str, Any]]:
+    """A database with users, tokens and pools, made once in a test run, and what `upload_setup` says of it."""
+    directory = Path(tempfile.mkdtemp(prefix="kvmweb-upload-tests-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    environment = {**os.environ, **SETTINGS, "KVMWEB_VAR": str(directory)}
+    command = [sys.executable, HERE / "upload_setup.py"]
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=120
+    )
+    return directory / "kvmweb.sqlite3", json.loads(done.stdout.splitlines()[-1])
 
 
 def pairs(**values: str) -> str:
