@@ -2,18 +2,20 @@
 
 import django
 
-django.setup()
-
-from django.conf import settings
-
-from consoles.gateway import Viewer, serve
-
 from .console_peer import open_peer
 
 
-class PeerViewer(Viewer):
-    open_target = staticmethod(open_peer)
+def main() -> None:
+    django.setup()
+    from django.conf import settings
+
+    from consoles.gateway import Viewer, serve
+
+    class PeerViewer(Viewer):
+        open_target = staticmethod(open_peer)
+
+    serve("127.0.0.1", settings.GATEWAY_PORT, viewer=PeerViewer)
 
 
 if __name__ == "__main__":
-    serve("127.0.0.1", settings.GATEWAY_PORT, viewer=PeerViewer)
+    main()

@@ -1,7 +1,7 @@
 """What stands at the far end of a console that is measured: it echoes or floods, over a unix socket and over TCP.
 
-The first byte that a client sends says which: "e" sends everything that follows back, "f" and eight bytes floods so many bytes,
-"s" and eight bytes swallows so many and then answers one.
+The first byte that a client sends says which: "e" sends everything that follows back, "f" and a number in eight bytes
+floods so many bytes, "s" and a number swallows so many and then answers one.
 """
 
 import contextlib

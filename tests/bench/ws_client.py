@@ -1,4 +1,4 @@
-"""A WebSocket client that costs next to nothing, so that a measurement is of the server. Frames from servers are not masked."""
+"""A WebSocket client that costs next to nothing, so that what is measured is the server."""
 
 import os
 import socket

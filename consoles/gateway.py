@@ -1,0 +1,169 @@
+"""The console gateway: websockify as a library, a process per viewer, with the same tickets as the web's own socket.
+
+For sites with many consoles: no viewer shares an event loop with the pages. It forks for each, so nothing in it may start
+a thread or open libvirt, Redis or the database before the fork.
+
+websockify's own token and authentication plug-ins are not used: they know reusable tokens and TCP targets only.
+https://github.com/novnc/websockify/blob/v0.13.0/websockify/websocketproxy.py
+"""
+
+import asyncio
+import multiprocessing
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, NoReturn
+from urllib.parse import parse_qs, urlsplit
+
+import structlog
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import connections
+from websockify.websocketproxy import ProxyRequestHandler, WebSocketProxy
+
+from accounts.origin import is_own_origin
+from virt.errors import UserError
+
+from . import services, watch
+from .closing import Closing, Code, closing_of
+from .rfb import NotRfb, ViewOnlyFilter
+from .services import Visit
+from .targets import open_target
+from .tickets import Ticket
+
+log = structlog.get_logger(__name__)
+PATH = "/websockify"
+HANDSHAKE_S = 10  # for a client to say what it wants
+HEARTBEAT_S = 20  # keeps proxies in between from closing a quiet console
+MOST_CLIENTS = 256  # processes; more wait in the kernel's queue
+LINGER_S = 2.0  # for a browser to hear why its console is closed
+
+
+class Viewer(ProxyRequestHandler):  # type: ignore[misc]
+    """One connection, in a process of its own."""
+
+    timeout = HANDSHAKE_S
+    visit: Visit
+    open_target: Callable[[Ticket], socket.socket] = staticmethod(open_target)
+
+    def validate_connection(self) -> None:
+        """Refuse with 403 or 404 before the WebSocket is accepted. Another site's page spends no ticket."""
+        address = urlsplit(self.path)
+        if address.path != PATH:
+            self._refuse(404, "no such path")
+        if not is_page_origin(self.headers.get("Origin"), self.headers.get("Host")):
+            self._refuse(403, "foreign origin")
+        secret = parse_qs(address.query).get("token", [""])[0]
+        visit = services.admit(secret, session_key=self._session_key())
+        if visit is None:
+            self._refuse(403, "ticket unknown, spent or not this user's")
+        self.visit = visit
+        self.connection.settimeout(None)  # from here on, a viewer may be quiet for as long as they like
+
+    def _refuse(self, status: int, why: str) -> NoReturn:
+        self.send_error(status)
+        raise self.server.EClose(why)
+
+    def _session_key(self) -> str | None:
+        """The session of the browser. Cookies do not tell ports apart, so this one comes here too."""
+        try:
+            cookie = SimpleCookie(self.headers.get("Cookie", "")).get(settings.SESSION_COOKIE_NAME)
+        except CookieError:
+            return None
+        return cookie.value if cookie else None
+
+    def new_websocket_client(self) -> None:
+        """Connect to the guest and copy until one side ends."""
+        self.sent_bytes, self.received_bytes, self.closing = 0, 0, None
+        ticket = self.visit.ticket
+        try:
+            target = self.open_target(ticket)
+        except UserError as error:
+            closing = closing_of(error)
+            services.not_opened(self.visit, closing)
+            raise self.CClose(int(closing.code), closing.short_reason) from error
+        services.opened(self.visit)
+        self._filter = self._filter_of(ticket)
+        started = time.monotonic()
+        threading.Thread(target=self._watch, args=(self.request.socket, target), daemon=True).start()
+        try:
+            with target:
+                self.do_proxy(target)
+        except self.CClose as end:
+            raise self._end_of(end) from end
+        except NotRfb as error:
+            self.closing = Closing(Code.PROTOCOL, f"{error}.")
+            raise self.CClose(int(self.closing.code), self.closing.short_reason) from error
+        finally:
+            services.closed(
+                self.visit,
+                seconds=time.monotonic() - started,
+                sent_bytes=self.sent_bytes,
+                received_bytes=self.received_bytes,
+                closing=self.closing,
+            )
+
+    def _end_of(self, end: Exception) -> Exception:
+        """websockify says 1000 when the guest's side ended; our pages want to know why."""
+        if end.args[1] != "Target closed":
+            return end
+        self.closing = self.closing or Closing(Code.DISPLAY_CLOSED, "The guest closed its end of the console.")
+        error: Exception = self.CClose(int(self.closing.code), self.closing.short_reason)
+        return error
+
+    def _watch(self, client: socket.socket, target: socket.socket) -> None:
+        """In a thread, after the fork: end the console when its holder loses the right to it."""
+        self.closing = asyncio.run(watch.until_revoked(self.visit.ticket, self.visit.session_key))
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+            time.sleep(LINGER_S)
+            client.shutdown(socket.SHUT_RDWR)  # one that does not read keeps us in send
+
+    @staticmethod
+    def _filter_of(ticket: Ticket) -> Callable[[bytes], bytes] | None:
+        if not ticket.view_only:
+            return None
+        return ViewOnlyFilter().feed if ticket.kind == "vnc" else lambda _data: b""
+
+    def recv_frames(self) -> tuple[list[bytes], Any]:
+        """websockify's, counted, and filtered for those who may only look."""
+        frames, closed = super().recv_frames()
+        self.received_bytes += sum(map(len, frames))
+        if self._filter is not None:
+            frames = [passed for frame in frames if (passed := self._filter(frame))]
+        return frames, closed
+
+    def send_frames(self, bufs: list[bytes] | None = None) -> bool:
+        """websockify's, counted."""
+        self.sent_bytes += sum(map(len, bufs or ()))
+        return bool(super().send_frames(bufs))
+
+
+class Gateway(WebSocketProxy):  # type: ignore[misc]
+    """The listening side."""
+
+    def poll(self) -> None:
+        """Called before each connection is taken: no more than MOST_CLIENTS at one time."""
+        while len(multiprocessing.active_children()) >= MOST_CLIENTS:
+            time.sleep(0.1)
+
+
+def is_page_origin(origin: str | None, host: str | None) -> bool:
+    """Whether a page of ours opened the connection: behind one proxy it has our host and port, else the web's port."""
+    if is_own_origin(origin, host):
+        return True
+    name = urlsplit(f"//{host}").hostname if host else None
+    if name is None:
+        return False
+    return is_own_origin(origin, f"[{name}]:{settings.PORT}" if ":" in name else f"{name}:{settings.PORT}")
+
+
+def serve(host: str, port: int, *, viewer: type[Viewer] = Viewer) -> None:
+    """Listen until SIGTERM. Raises OSError when the address is taken."""
+    multiprocessing.set_start_method("fork", force=True)  # websockify is built on it; Python 3.14 has another default
+    get_channel_layer()  # loads what each viewer needs once, and connects to nothing yet
+    connections.close_all()
+    Gateway(viewer, listen_host=host, listen_port=port, heartbeat=HEARTBEAT_S).start_server()

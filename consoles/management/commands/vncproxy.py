@@ -1,0 +1,22 @@
+"""`manage.py vncproxy`: the console gateway, a process per viewer."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+
+class Command(BaseCommand):
+    help = "Serve consoles over WebSockets in a process of their own, at /websockify?token=TICKET."
+    requires_system_checks: list[str] = []  # they may open the database, and this process forks
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--bind", default=settings.BIND, help="address to listen on (default: %(default)s)")
+        parser.add_argument("--port", type=int, default=settings.GATEWAY_PORT, help="default: %(default)s")
+
+    def handle(self, *args: Any, bind: str, port: int, **options: Any) -> None:
+        from consoles.gateway import serve
+
+        self.stdout.write(f"Console gateway on {bind}:{port}")
+        serve(bind, port)
