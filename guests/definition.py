@@ -7,7 +7,6 @@ from typing import Any
 
 from virt import osinfo
 from virt.domain_summary import parse_domain
-from virt.errors import UserError
 from virt.types import DiskSummary, DomainInfo, DomainState, DomainSummary, NicSummary
 
 from .models import Guest
@@ -70,12 +69,7 @@ def state_of(state: DomainState, reason: str, *, is_saved: bool) -> str:
 @lru_cache(maxsize=512)
 def os_name(os_id: str) -> str:
     """The name of a system for people, or its id where the database does not know it."""
-    if not os_id:
-        return ""
-    try:
-        return osinfo.traits(os_id).name[:200]
-    except UserError:
-        return os_id.removeprefix("http://")[:200]
+    return (osinfo.traits(os_id).name or os_id.removeprefix("http://"))[:200] if os_id else ""
 
 
 def changes_at_restart(now: DomainSummary, then: DomainSummary) -> list[dict[str, str]]:
@@ -120,12 +114,13 @@ def _boot(summary: DomainSummary) -> str:
 
 
 def _disks(summary: DomainSummary) -> dict[str, str]:
-    return {
-        disk.target: " ".join(
-            filter(None, [disk.bus, disk.format, disk.source if disk.device in ("disk", "lun") else disk.device])
-        )
-        for disk in summary.disks
-    }
+    return {disk.target: " ".join(filter(None, _disk(disk))) for disk in summary.disks}
+
+
+def _disk(disk: DiskSummary) -> tuple[str | None, ...]:
+    if disk.device in ("disk", "lun"):
+        return disk.bus, disk.format, disk.source
+    return disk.bus, disk.device
 
 
 def _nics(summary: DomainSummary) -> dict[str, str]:

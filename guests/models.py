@@ -11,7 +11,6 @@ from hosts.mixins import OnHost, OnHostQuerySet
 from networking.models import Bridge, Network
 from storage.models import Volume
 
-
 DELETED = "deleted"  # the reason of the state "missing" where somebody deleted the guest here, on purpose
 
 

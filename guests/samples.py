@@ -1,10 +1,11 @@
 """What running guests use, sampled: processor, memory, addresses."""
 
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from hosts.models import Host
@@ -18,7 +19,7 @@ WORTH_SHOWING_PERCENT = 1  # pages are told of changes that somebody could see
 
 
 def apply_stats(host: Host, stats: Iterable[DomainStats], previous: Mapping[UUID, DomainStats], seconds: float) -> None:
-    """Write what guests use, from two samples that are `seconds` apart. Without an earlier one the processor is unknown."""
+    """Write what guests use, from two samples that are `seconds` apart. Without an earlier one the CPU is unknown."""
     now = timezone.now()
     by_uuid = {UUID(sample.uuid): sample for sample in stats}
     columns = ("uuid", "cpu_percent", "memory_mib", "memory_used_mib", "memory_held_mib")
@@ -35,11 +36,20 @@ def apply_stats(host: Host, stats: Iterable[DomainStats], previous: Mapping[UUID
         if _differ(before[0], shares[0]) or _differ(_percent(before[1], row.memory_mib), shares[1]):
             topics.append(f"guest-{row.pk}")
     with transaction.atomic():
-        Guest.objects.bulk_update(
-            rows, ["cpu_percent", "memory_used_mib", "memory_held_mib", "sampled_at"], batch_size=BATCH
-        )
+        _write(rows, now)
         if topics:
             publish(*topics)
+
+
+def _write(rows: list[Guest], now: datetime) -> None:
+    """One prepared statement: this runs every few seconds, and bulk_update takes half a second for 1,000 guests."""
+    sampled_at = connection.ops.adapt_datetimefield_value(now)
+    values = [(row.cpu_percent, row.memory_used_mib, row.memory_held_mib, sampled_at, row.pk) for row in rows]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE guests_guest SET cpu_percent=%s, memory_used_mib=%s, memory_held_mib=%s, sampled_at=%s WHERE id=%s",
+            values,
+        )
 
 
 def apply_addresses(host: Host, addresses: Mapping[UUID, list[GuestAddress]]) -> None:
@@ -58,7 +68,7 @@ def apply_addresses(host: Host, addresses: Mapping[UUID, list[GuestAddress]]) ->
 
 
 def _shown(found: Iterable[GuestAddress]) -> list[dict[str, str]]:
-    by_address = {}
+    by_address: dict[IPv4Address | IPv6Address, dict[str, str]] = {}
     for entry in sorted(found, key=lambda entry: entry.source != "agent"):  # the guest itself knows best
         try:
             address = ip_address(entry.address)

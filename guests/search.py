@@ -1,0 +1,152 @@
+"""The query box of the guest list: free words, and key:value such as state:running host:kvm-a* mem:>16 cpu:>80."""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from django.db.models import Exists, OuterRef, Q, TextField
+from django.db.models.functions import Cast
+from django.utils.translation import gettext as _
+
+from virt.errors import Invalid
+
+from .models import TROUBLE_NONE, Disk, Guest, GuestQuerySet, Nic
+from .sizes import parse_mib
+
+_WORD = re.compile(r'(?:(?P<key>[a-z]+):(?!:))?(?P<value>"[^"]*"|\S+)')
+_COMPARE = re.compile(r"(?P<operator>>=|<=|>|<|=)?(?P<number>.+)")
+_LOOKUPS = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "=": "exact", None: "exact"}
+_YES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+MOST_WORDS = 20  # nobody types more, and each is a condition of the query
+
+
+class Found(NamedTuple):
+    """The guests that match, and what in the query was not understood (a sentence, or "")."""
+
+    guests: GuestQuerySet
+    problem: str
+
+
+class _NotUnderstood(Exception):
+    pass
+
+
+def search(guests: GuestQuerySet, query: str) -> Found:
+    """Narrow `guests` to those that match every word. A word that makes no sense is left out, and said."""
+    guests = guests.alias(addresses_text=Cast("addresses", TextField()))
+    problem = ""
+    wants_deleted = False
+    for number, match in enumerate(_WORD.finditer(query)):
+        if number == MOST_WORDS:
+            problem = _("Only the first %(number)d words count.") % {"number": MOST_WORDS}
+            break
+        key, value = match["key"], match["value"].strip('"')
+        if not value:
+            continue
+        try:
+            wants_deleted |= (key, value) == ("state", "deleted")
+            guests = guests.filter(_KEYS[key](value) if key in _KEYS else _unknown_key(key))
+        except _NotUnderstood as error:
+            problem = str(error)
+    return Found(guests if wants_deleted else guests.listed(), problem)
+
+
+def _unknown_key(key: str) -> Q:
+    keys = ", ".join(f"{known}:" for known in _KEYS if known)
+    raise _NotUnderstood(_("There is no “%(key)s:” to search for. There are %(keys)s.") % {"key": key, "keys": keys})
+
+
+def _free(value: str) -> Q:
+    texts = Q(name__icontains=value) | Q(title__icontains=value) | Q(description__icontains=value)
+    cards = Nic.objects.filter(guest=OuterRef("pk"), mac__iexact=value)
+    maybe_address = re.fullmatch(r"[0-9a-fA-F.:]+", value)
+    return texts | Exists(cards) | Q(addresses_text__icontains=value) if maybe_address else texts
+
+
+def _state(value: str) -> Q:
+    wanted = Q()
+    for state in value.lower().split(","):
+        if state == "on":
+            wanted |= Q(state__in=Guest.ON)
+        elif state == "off":
+            wanted |= Q(state__in=("shutoff", "saved", "crashed"))
+        elif state == "deleted":
+            wanted |= Q(state=Guest.State.MISSING)
+        elif state == "attention":
+            wanted |= Q(trouble__lt=TROUBLE_NONE)
+        elif state in Guest.State.values:
+            wanted |= Q(state=state)
+        else:
+            states = ", ".join(["on", "off", "attention", *Guest.State.values])
+            raise _NotUnderstood(
+                _("There is no state “%(state)s”. There are %(states)s.") % {"state": state, "states": states}
+            )
+    return wanted
+
+
+def _text(field: str) -> Callable[[str], Q]:
+    """Exact but for case; with * at an end, what begins or ends so."""
+
+    def match(value: str) -> Q:
+        kind = {(False, False): "iexact", (False, True): "istartswith", (True, False): "iendswith"}.get(
+            (value.startswith("*"), value.endswith("*")), "icontains"
+        )
+        return Q(**{f"{field}__{kind}": value.strip("*")})
+
+    return match
+
+
+def _on_network(value: str) -> Q:
+    return Q(Exists(Nic.objects.filter(_text("source")(value), guest=OuterRef("pk"))))
+
+
+def _in_pool(value: str) -> Q:
+    return Q(Exists(Disk.objects.filter(_text("volume__pool__name")(value), guest=OuterRef("pk"))))
+
+
+def _memory(value: str) -> Q:
+    operator, number = _comparison(value)
+    try:
+        mib = parse_mib(number, unit="GiB")
+    except Invalid as error:
+        raise _NotUnderstood(str(error)) from error
+    return Q(**{f"memory_mib__{operator}": mib})
+
+
+def _cpu(value: str) -> Q:
+    operator, number = _comparison(value)
+    if not re.fullmatch(r"\d{1,3}(\.\d+)?%?", number):
+        raise _NotUnderstood(_("“cpu:” wants a percentage, such as cpu:>80."))
+    return Q(**{f"cpu_percent__{operator}": float(number.removesuffix("%"))})
+
+
+def _comparison(value: str) -> tuple[str, str]:
+    match = _COMPARE.fullmatch(value)
+    if not match:
+        raise _NotUnderstood(_("“%(value)s” is no number to compare with.") % {"value": value})
+    return _LOOKUPS[match["operator"]], match["number"]
+
+
+def _yes_or_no(field: str) -> Callable[[str], Q]:
+    def match(value: str) -> Q:
+        if value.lower() not in _YES:
+            raise _NotUnderstood(_("“%(value)s” is neither yes nor no.") % {"value": value})
+        return Q(**{field: _YES[value.lower()]})
+
+    return match
+
+
+_KEYS: dict[str | None, Callable[[str], Q]] = {
+    None: _free,
+    "name": _text("name"),
+    "state": _state,
+    "host": _text("host__name"),
+    "os": lambda value: Q(os_name__icontains=value),
+    "net": _on_network,
+    "pool": _in_pool,
+    "mem": _memory,
+    "cpu": _cpu,
+    "restart": _yes_or_no("needs_restart"),
+    "emulated": _yes_or_no("is_emulated"),
+    "autostart": _yes_or_no("autostart"),
+}

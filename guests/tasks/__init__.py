@@ -1,0 +1,32 @@
+"""The jobs of guests. Celery imports this module, and with it every task and every undo verb."""
+
+from .bulk import power_guests
+from .change import change_guest, change_media
+from .create import create_guest
+from .delete import delete_guest
+from .power import (
+    destroy_guest,
+    reboot_guest,
+    reset_guest,
+    resume_guest,
+    save_guest,
+    shutdown_guest,
+    start_guest,
+    suspend_guest,
+)
+
+__all__ = [
+    "change_guest",
+    "change_media",
+    "create_guest",
+    "delete_guest",
+    "destroy_guest",
+    "power_guests",
+    "reboot_guest",
+    "reset_guest",
+    "resume_guest",
+    "save_guest",
+    "shutdown_guest",
+    "start_guest",
+    "suspend_guest",
+]
