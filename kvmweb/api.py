@@ -8,6 +8,7 @@ from ninja.errors import AuthenticationError, AuthorizationError, HttpError, Val
 
 from accounts.api import audit_router, tokens_router, users_router
 from accounts.rest import AUTH
+from consoles.api import router as consoles_router
 from guests.api import router as guests_router
 from hosts.api import router as hosts_router
 from jobs.api import router as jobs_router
@@ -36,6 +37,7 @@ api.add_router("/isos", isos_router)
 api.add_router("/networks", networks_router)
 api.add_router("/bridges", bridges_router)
 api.add_router("/guests", guests_router)
+api.add_router("/guests", consoles_router)
 api.add_router("/jobs", jobs_router)
 api.add_router("/users", users_router)
 api.add_router("/tokens", tokens_router)
