@@ -8,12 +8,12 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Entry(NamedTuple):
-    """`count` names the number beside it in `nav_counts`; `key` is the letter that goes there after G."""
+    """`counted` names the number beside it in `nav_counts`; `key` is the letter that goes there after G."""
 
     view: str
     label: str | Promise
     icon: str
-    count: str = ""
+    counted: str = ""
     key: str = ""
     for_administrators: bool = False
 

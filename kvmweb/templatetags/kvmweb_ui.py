@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms, template
 from django.forms import BoundField
+from django.forms.utils import flatatt
 from django.template import Context
 from django.templatetags.static import static
 from django.utils import timezone
@@ -21,41 +22,61 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str, css: str = "", label: str = "") -> SafeString:
     """A shape of static/icons.svg. With `label` it is read aloud; without, the words beside it say what it means."""
-    spoken = format_html('role="img" aria-label="{}"', label) if label else format_html('aria-hidden="true"')
-    return format_html('<svg class="i {}" {}><use href="{}#{}"/></svg>', css, spoken, static("icons.svg"), name)
+    spoken = {"role": "img", "aria-label": label} if label else {"aria-hidden": "true"}
+    shape = f"{static('icons.svg')}#{name}"
+    return format_html('<svg class="{}"{}><use href="{}"/></svg>', f"i {css}".strip(), flatatt(spoken), shape)
 
 
 # --- units --------------------------------------------------------------------------------------------------------
+def _known(value: object) -> float | None:
+    """The number, or None where the row has none: a template gives "" for what does not exist."""
+    return None if value is None or value == "" else float(str(value))
+
+
 @register.filter
-def mebibytes(size_mib: int | float | None) -> str:
+def mebibytes(size_mib: object) -> str:
     """2048 → "2 GiB"."""
-    return units.size(None if size_mib in (None, "") else float(size_mib or 0) * 1024**2)
+    known = _known(size_mib)
+    return units.size(None if known is None else known * 1024**2)
 
 
 @register.filter
-def filesize(size_bytes: int | float | None) -> str:
+def filesize(size_bytes: object) -> str:
     """1610612736 → "1.5 GiB"."""
-    return units.size(None if size_bytes in (None, "") else size_bytes)
-
-
-register.filter("byte_rate", units.byte_rate)
-register.filter("bit_rate", units.bit_rate)
-register.filter("count", units.count)
+    return units.size(_known(size_bytes))
 
 
 @register.filter
-def percent(value: float | None, whole: float | None = None) -> str:
+def byte_rate(bytes_per_s: object) -> str:
+    """1992294 → "1.9 MiB/s"."""
+    return units.byte_rate(_known(bytes_per_s))
+
+
+@register.filter
+def bit_rate(bytes_per_s: object) -> str:
+    """Bytes a second, 300000 → "2.4 Mbit/s"."""
+    return units.bit_rate(_known(bytes_per_s))
+
+
+@register.filter
+def count(number: object) -> str:
+    """1000 → "1,000"."""
+    known = _known(number)
+    return units.count(None if known is None else int(known))
+
+
+@register.filter
+def percent(value: object, whole: object = ...) -> str:
     """38 → "38 %"; with an argument the share of a whole: `used|percent:total`."""
-    share = share_of(value, whole) if whole is not None else value
-    return units.UNKNOWN if share is None or share == "" else f"{round(share)} %"
+    share = _known(value) if whole is ... else share_of(value, whole)
+    return units.UNKNOWN if share is None else f"{round(share)} %"
 
 
 @register.filter
-def share_of(value: float | None, whole: float | None) -> float | None:
+def share_of(value: object, whole: object) -> float | None:
     """The share of `value` in `whole` in percent, or None where either is unknown or the whole is 0."""
-    if value is None or value == "" or not whole:
-        return None
-    return float(value) * 100 / float(whole)
+    part, total = _known(value), _known(whole)
+    return part * 100 / total if part is not None and total else None
 
 
 # --- times --------------------------------------------------------------------------------------------------------
@@ -128,18 +149,17 @@ def job_icon(status: object) -> str:
 
 
 @register.filter
-def bar_class(share: float | None, thresholds: str = "80,90") -> str:
+def bar_class(share: object, thresholds: str = "80,90") -> str:
     """The colour of a usage bar: "" (neutral), "hi" from the first threshold, "max" from the second."""
     amber, red = (float(number) for number in thresholds.split(","))
-    if share is None or share == "":
-        return ""
-    return "max" if share >= red else "hi" if share >= amber else ""
+    known = _known(share) or 0.0
+    return "max" if known >= red else "hi" if known >= amber else ""
 
 
 @register.filter
-def bar_width(share: float | None) -> str:
+def bar_width(share: object) -> str:
     """A share in percent as an SVG width, 0 to 100."""
-    return f"{min(100.0, max(0.0, float(share or 0))):.1f}"
+    return f"{min(100.0, max(0.0, _known(share) or 0.0)):.1f}"
 
 
 @register.filter

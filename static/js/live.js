@@ -1,6 +1,7 @@
 // Live updates: one WebSocket tells which topics changed; the fragments that follow them fetch themselves again.
 // A fragment says what it follows with data-live="guest-12 jobs" and hx-trigger="live:guest-12 from:body".
-// The client sends {"subscribe": [topics]}, which replaces the whole set; the server sends {"topic": "guest-12"}.
+// The client sends {"subscribe": [topics]}, which replaces the whole set; the server answers {"subscribed": [topics]}
+// and from then on sends {"topic": "guest-12"}.
 
 import { clock } from "./format.js";
 import { text } from "./texts.js";
@@ -14,7 +15,8 @@ const indicator = document.getElementById("live");
 const timers = new Map(); // topic → timer of the event to come
 const waiting = new Set(); // topics that changed while nobody looked
 let socket = null;
-let subscribed = "";
+let asked = ""; // the topics asked for last
+let confirmed = new Set(); // the topics that the server sends
 let retries = 0;
 let retryTimer = null;
 let lostAt = null;
@@ -37,12 +39,9 @@ function show(state, words) {
 function subscribe() {
   if (socket?.readyState !== WebSocket.OPEN) return;
   const wanted = topics();
-  if (wanted.join(" ") === subscribed) return;
-  const fresh = wanted.filter((topic) => !subscribed.split(" ").includes(topic));
-  subscribed = wanted.join(" ");
+  if (wanted.join(" ") === asked) return;
+  asked = wanted.join(" ");
   socket.send(JSON.stringify({ subscribe: wanted }));
-  // What changed between the drawing of the fragment and this moment would otherwise be missed.
-  fresh.forEach(changed);
 }
 
 /** A topic changed: its event goes out once, at most every DEBOUNCE_MS, and only while the page is looked at. */
@@ -58,7 +57,8 @@ export function changed(topic) {
 function opened() {
   retries = 0;
   lostAt = null;
-  subscribed = "";
+  asked = "";
+  confirmed = new Set();
   clearTimeout(offlineTimer);
   offlineTimer = null;
   show("live", `${text("live")} · ${clock()}`);
@@ -67,8 +67,14 @@ function opened() {
 }
 
 function received(event) {
-  const { topic } = JSON.parse(event.data);
-  if (!topic) return;
+  const { topic, subscribed } = JSON.parse(event.data);
+  if (subscribed) {
+    // What changed between the drawing of a fragment and this moment would otherwise be missed.
+    const fresh = subscribed.filter((name) => !confirmed.has(name));
+    confirmed = new Set(subscribed);
+    fresh.forEach(changed);
+    return;
+  }
   show("live", `${text("live")} · ${clock()}`);
   changed(topic);
 }
