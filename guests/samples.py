@@ -18,8 +18,11 @@ BATCH = 200
 WORTH_SHOWING_PERCENT = 1  # pages are told of changes that somebody could see
 
 
-def apply_stats(host: Host, stats: Iterable[DomainStats], previous: Mapping[UUID, DomainStats], seconds: float) -> None:
-    """Write what guests use, from two samples that are `seconds` apart. Without an earlier one the CPU is unknown."""
+def apply_stats(host: Host, stats: Iterable[DomainStats], previous: Mapping[UUID, DomainStats], seconds: float) -> bool:
+    """Write what guests use, from two samples that are `seconds` apart. Without an earlier one the CPU is unknown.
+
+    Returns whether a number moved that pages show.
+    """
     now = timezone.now()
     by_uuid = {UUID(sample.uuid): sample for sample in stats}
     columns = ("uuid", "cpu_percent", "memory_mib", "memory_used_mib", "memory_held_mib")
@@ -39,6 +42,7 @@ def apply_stats(host: Host, stats: Iterable[DomainStats], previous: Mapping[UUID
         _write(rows, now)
         if topics:
             publish(*topics)
+    return bool(topics)
 
 
 def _write(rows: list[Guest], now: datetime) -> None:
