@@ -11,9 +11,13 @@ from virt import validate
 from virt.connection import Connection
 from virt.domain_guard import check_domain
 from virt.errors import GuestNotFound, NotSupported, WrongState, from_libvirt
+from virt.host import host_memory_mib
 from virt.types import DomainInfo, DomainState, DomainStatus, Uuid
 
 T = TypeVar("T")
+
+PROBE_PREFIX = "kvmweb-probe-"
+"""Guests of this name are ours, live for seconds (`virt.kvm_probe`), and appear in no list and no event."""
 
 _STATES = {
     libvirt.VIR_DOMAIN_NOSTATE: DomainState.RUNNING,  # drivers that do not tell, for a guest that is there
@@ -52,6 +56,11 @@ def domain_state_of(state: int, reason: int) -> tuple[DomainState, str]:
     return known, reasons[reason] if 0 <= reason < len(reasons) else "unknown"
 
 
+def is_probe(name: str) -> bool:
+    """Whether a guest of that name is our own short-lived one."""
+    return name.startswith(PROBE_PREFIX)
+
+
 def on_guest(
     conn: Connection, uuid: Uuid, verb: str, action: Callable[[libvirt.virDomain], T], *, timeout_s: float | None = None
 ) -> T:
@@ -69,7 +78,10 @@ def on_guest(
 
 def list_domains(conn: Connection) -> list[DomainInfo]:
     """All guests with their definitions, sorted by name. About 0.2 ms a guest: read it when events say so, not in a loop."""
-    uuids = conn.call(lambda handle: [domain.UUIDString() for domain in handle.listAllDomains(0)], "list the guests")
+    uuids = conn.call(
+        lambda handle: [domain.UUIDString() for domain in handle.listAllDomains(0) if not is_probe(domain.name())],
+        "list the guests",
+    )
     found = []
     for uuid in uuids:  # a call each, so that the deadline is for one guest, however many there are
         try:
@@ -89,7 +101,11 @@ def domain_states(conn: Connection) -> list[DomainStatus]:
 
     def work(handle: libvirt.virConnect) -> list[DomainStatus]:
         rows = handle.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
-        return [_status(domain, int(stats["state.state"]), int(stats["state.reason"])) for domain, stats in rows]
+        return [
+            _status(domain, int(stats["state.state"]), int(stats["state.reason"]))
+            for domain, stats in rows
+            if not is_probe(domain.name())
+        ]
 
     return conn.call(work, "list the guests")
 
@@ -178,8 +194,7 @@ def set_memory(conn: Connection, uuid: Uuid, memory_mib: int, *, live: bool = Fa
     kib = memory_mib * 1024
 
     def action(domain: libvirt.virDomain) -> None:
-        host_mib = domain.connect().getInfo()[1]
-        validate.memory_mib(memory_mib, host_mib=host_mib)
+        validate.memory_mib(memory_mib, host_mib=host_memory_mib(domain.connect()))
         if live and domain.isActive():
             if kib > domain.maxMemory():
                 limit = domain.maxMemory() // 1024

@@ -15,6 +15,7 @@ import libvirt
 
 from virt import event_kinds
 from virt.connection import Connection
+from virt.domains import is_probe
 from virt.errors import VirtError
 from virt.types import ConnectionClosed, DomainEvent, Event, NetworkEvent, NodeDeviceEvent, PoolEvent
 
@@ -99,6 +100,8 @@ class EventFeed:
 
     def _domain(self, kind: str, read: event_kinds.Read) -> Callable[..., None]:
         def callback(_handle: object, domain: Any, *arguments: Any) -> None:
+            if is_probe(domain.name()):
+                return
             kind_now, detail, data = read(kind, arguments)
             self._deliver(
                 DomainEvent(uuid=domain.UUIDString(), name=domain.name(), kind=kind_now, detail=detail, data=data)

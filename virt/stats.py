@@ -9,7 +9,7 @@ from typing import Any
 import libvirt
 
 from virt.connection import Connection
-from virt.domains import domain_state_of, on_guest
+from virt.domains import domain_state_of, is_probe, on_guest
 from virt.errors import AgentMissing, NotSupported, VirtError, WrongState
 from virt.types import BlockStats, DomainStats, GuestAddress, NetStats, Uuid
 
@@ -45,7 +45,7 @@ def domain_stats(
             only = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE if active_only else 0
             rows = handle.getAllDomainStats(_GROUPS, flags | only)
         now = time.monotonic()
-        return [_sample(domain, stats, now) for domain, stats in rows]
+        return [_sample(domain, stats, now) for domain, stats in rows if not is_probe(domain.name())]
 
     return conn.call(work, "read the statistics of the guests", timeout_s=STATS_TIMEOUT_S)
 
