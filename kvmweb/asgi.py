@@ -1,7 +1,7 @@
 """ASGI: Django, and beside it what must not pass through Django: uploads, the live socket, consoles."""
 
 import os
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kvmweb.settings")
 
@@ -32,7 +32,7 @@ UPLOADS = "/api/v1/uploads"
 websocket: Any = URLRouter(
     [
         path("ws/live/", LiveConsumer.as_asgi()),
-        re_path(r"^ws/console/(?P<ticket>[A-Za-z0-9_-]{20,100})/$", console_socket),
+        re_path(r"^ws/console/(?P<ticket>[A-Za-z0-9_-]{20,100})/$", cast(Any, console_socket)),
     ]
 )
 application = ProtocolTypeRouter({"http": http, "websocket": OwnOriginOnly(AuthMiddlewareStack(websocket))})

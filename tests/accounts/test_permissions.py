@@ -75,5 +75,6 @@ def test_require_says_what_is_missing(viewer):
 def test_a_token_narrows_what_its_user_may(admin, two_hosts, scope, allowed):
     _token, secret = ApiToken.issue(admin, "ci", scope)
     user = authenticate(secret)
+    assert user
     assert {action for action in ACTIONS if names(user, action)} == allowed
     assert {action for action in ACTIONS if may(user, action)} == allowed

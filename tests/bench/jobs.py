@@ -6,10 +6,12 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 from tests.stack import Stack, running_stack
 
 from .table import Row, median_ms
+from .token import token_of
 
 NAME = "kvt-bench-jobs"
 XML = f"""<domain type='qemu'><name>{NAME}</name><memory unit='MiB'>16</memory><vcpu>1</vcpu>
@@ -50,15 +52,15 @@ class _Api:
     """As much of a REST client as a measurement needs."""
 
     def __init__(self, stack: Stack) -> None:
-        self.base = f"{stack.base_url}/api/v1"
-        self.headers = {"Authorization": f"Bearer {stack.token()}", "Content-Type": "application/json"}
+        self.base = f"{stack.base_url}api/v1"
+        self.headers = {"Authorization": f"Bearer {token_of(stack)}", "Content-Type": "application/json"}
 
-    def call(self, method: str, path: str) -> dict:
+    def call(self, method: str, path: str) -> Any:
         request = urllib.request.Request(self.base + path, method=method, headers=self.headers)  # noqa: S310
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return json.load(answer)
 
-    def wait_for_guest(self, name: str) -> int:
+    def wait_for_guest(self, name: str) -> Any:
         end = time.monotonic() + 20
         while time.monotonic() < end:
             if found := self.call("GET", f"/guests?search={name}")["items"]:

@@ -12,10 +12,12 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urljoin
 
 from tests.stack import Stack, running_stack
 
 from .table import Row, at_most
+from .token import token_of
 
 SIZE = 2**30
 ROUNDS = 3
@@ -24,7 +26,7 @@ MIB = 2**20
 
 def main() -> list[Row]:
     with running_stack() as stack, _file(stack.iso_dir) as source:
-        token = stack.token()
+        token = token_of(stack)
         copies, uploads, growths = [], [], []
         for number in range(ROUNDS + 1):
             copy_s = _copy(source, stack.iso_dir)
@@ -71,15 +73,15 @@ def _upload(stack: Stack, token: str, source: Path, name: str) -> tuple[float, f
     headers = {"Authorization": f"Bearer {token}", "Tus-Resumable": "1.0.0"}
     filename = b64encode(name.encode()).decode()
     create = urllib.request.Request(
-        f"{stack.base_url}/api/v1/uploads",
+        f"{stack.base_url}api/v1/uploads",
         method="POST",
         headers={**headers, "Upload-Length": str(SIZE), "Upload-Metadata": f"filename {filename}"},
     )
     with urllib.request.urlopen(create, timeout=30) as answer:
         location = answer.headers["Location"]
-    url = location if location.startswith("http") else stack.base_url + location
+    url = urljoin(stack.base_url, location)
     lines = [f"-H{key}: {value}" for key, value in headers.items()]
-    watch = _Growth(stack.pid_of("web"))
+    watch = _Growth(stack.pid("web"))
     start = time.perf_counter()
     subprocess.run(
         ["curl", "-sSf", "-X", "PATCH", *lines, "-HContent-Type: application/offset+octet-stream", "-HUpload-Offset: 0",

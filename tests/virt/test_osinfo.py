@@ -13,6 +13,12 @@ def disc(volume_id, *, system_id="", arch="x86_64", boots=True):
     )  # fmt: skip
 
 
+def known(volume_id, **names):
+    match = detect_media(disc(volume_id, **names))
+    assert match, f"{volume_id} is not known"
+    return match
+
+
 @pytest.mark.parametrize(
     ("volume_id", "name"),
     [
@@ -35,7 +41,7 @@ def disc(volume_id, *, system_id="", arch="x86_64", boots=True):
     ],
 )
 def test_a_disc_is_known_by_its_name(volume_id, name):
-    match = detect_media(disc(volume_id))
+    match = known(volume_id)
     assert (match.name, match.confidence) == (name, "exact")
 
 
@@ -49,19 +55,19 @@ def test_a_disc_is_known_by_its_name(volume_id, name):
     ],
 )
 def test_a_version_that_nobody_listed_gets_the_nearest_one_and_says_so(volume_id, name):
-    match = detect_media(disc(volume_id))
+    match = known(volume_id)
     assert (match.name, match.confidence) == (name, "nearest")
 
 
 def test_a_bootable_disc_made_on_linux_is_a_guess_and_one_that_does_not_boot_is_nothing():
-    assert detect_media(disc("MY RESCUE DISC", system_id="LINUX")).confidence == "guess"
+    assert known("MY RESCUE DISC", system_id="LINUX").confidence == "guess"
     assert detect_media(disc("MY FILES", system_id="LINUX", boots=False)) is None
     assert detect_media(disc("")) is None
 
 
 def test_what_is_past_its_end_of_life_says_so():
-    assert detect_media(disc("Ubuntu-Server 23.04 amd64")).eol
-    assert not detect_media(disc("Debian 13.1.0 amd64 n")).eol
+    assert known("Ubuntu-Server 23.04 amd64").eol
+    assert not known("Debian 13.1.0 amd64 n").eol
 
 
 def test_windows_11_needs_what_it_needs_and_has_no_virtio_of_its_own():
