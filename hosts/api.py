@@ -1,3 +1,109 @@
-from ninja import Router
+"""REST of hosts."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from ninja import Field, Router, Schema, Status
+from ninja.pagination import paginate
+
+from accounts.rest import ERRORS, Problem, actor
+from jobs.models import Job
+from jobs.rest import JobOut, accepted
+
+from . import services
+from .models import Host
 
 router = Router(tags=["hosts"])
+
+
+class HostOut(Schema):
+    """A machine with libvirtd, as last seen."""
+
+    id: int
+    name: str
+    uri: str
+    uuid: UUID | None
+    state: str = Field(description="connecting, connected, unreachable or disabled")
+    state_since: datetime
+    seen_at: datetime | None = Field(description="When its objects were last compared with libvirt.")
+    error: str = Field(description="Why there is no contact; empty while there is.")
+    enabled: bool
+    kvm_works: bool | None = Field(description="Whether guests run accelerated. null: not tried yet.")
+    kvm_reason: str
+    cpus: int = Field(description="Logical processors.")
+    memory_mib: int
+    cpu_percent: float | None = Field(description="Of all its processors, at the last sample.")
+    memory_used_mib: int | None
+    sampled_at: datetime | None
+
+    @staticmethod
+    def resolve_enabled(host: Host) -> bool:
+        return host.state != Host.State.DISABLED
+
+
+class HostDetailOut(HostOut):
+    """A host with what libvirt says of it."""
+
+    error_details: str
+    facts: dict[str, Any] = Field(description="hostname, arch, cpu_model, libvirt_version, hypervisor_version …")
+    kvm_probed_at: datetime | None
+    prepared_at: datetime | None
+
+
+class HostPatch(Schema):
+    name: str | None = None
+    enabled: bool | None = None
+
+
+def _host(request: HttpRequest, host_id: int, action: str) -> Host:
+    host: Host = get_object_or_404(Host.objects.permitted(actor(request), action), pk=host_id)
+    return host
+
+
+@router.get("", response={200: list[HostOut], ERRORS: Problem})
+@paginate
+def list_hosts(request: HttpRequest, search: str = "", state: Host.State | None = None) -> QuerySet[Host]:
+    """All hosts, by name; with `state` only those in it."""
+    hosts = Host.objects.permitted(actor(request), "view")
+    if search:
+        hosts = hosts.filter(name__icontains=search)
+    return hosts.filter(state=state) if state else hosts
+
+
+@router.get("/{int:host_id}", response={200: HostDetailOut, ERRORS: Problem})
+def get_host(request: HttpRequest, host_id: int) -> Host:
+    """One host with its facts."""
+    return _host(request, host_id, "view")
+
+
+@router.patch("/{int:host_id}", response={200: HostDetailOut, ERRORS: Problem})
+def change_host(request: HttpRequest, host_id: int, body: HostPatch) -> Host:
+    """Rename a host in kvmweb, or switch looking after it off and on. The machine itself is not touched."""
+    host = _host(request, host_id, "administer")
+    if body.name is not None:
+        host = services.rename_host(host, body.name, by=actor(request))
+    if body.enabled is not None:
+        host = services.set_enabled(host, body.enabled, by=actor(request))
+    return host
+
+
+@router.post("/{int:host_id}/check", response={200: HostDetailOut, ERRORS: Problem})
+def check(request: HttpRequest, host_id: int) -> Host:
+    """Connect and compare everything now, instead of at the next turn. Nothing on the host is changed."""
+    return services.check_again(_host(request, host_id, "operate"), by=actor(request))
+
+
+@router.post("/{int:host_id}/probe", response={202: JobOut, ERRORS: Problem})
+def probe(request: HttpRequest, host_id: int, response: HttpResponse) -> Status[Job]:
+    """Find out again whether guests run accelerated: boots something tiny with KVM."""
+    return accepted(response, services.probe_kvm(_host(request, host_id, "operate"), by=actor(request)))
+
+
+@router.post("/{int:host_id}/prepare", response={202: JobOut, ERRORS: Problem})
+def prepare(request: HttpRequest, host_id: int, response: HttpResponse) -> Status[Job]:
+    """Make the pools and the network that guests need, as far as they are missing."""
+    return accepted(response, services.prepare_host(_host(request, host_id, "configure"), by=actor(request)))

@@ -1,12 +1,22 @@
 """Virtual networks and host bridges, as last seen."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.db import models
+from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from hosts.mixins import OnHost, OnHostQuerySet
+
+
+class NetworkingQuerySet(OnHostQuerySet):
+    """What guests can be plugged into."""
+
+    def with_guest_count(self) -> Self:
+        """Each with `guest_count`: how many guests have a card on it."""
+        there = Q(nics__guest__missing_since=None)
+        return self.annotate(guest_count=Count("nics__guest", filter=there, distinct=True))
 
 
 class Network(OnHost):
@@ -31,7 +41,7 @@ class Network(OnHost):
     dhcp_range = models.CharField(max_length=64, blank=True)  # "192.168.122.2 – 192.168.122.254"
     xml = models.TextField(blank=True)
 
-    objects = OnHostQuerySet.as_manager()
+    objects = NetworkingQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -43,6 +53,11 @@ class Network(OnHost):
     def get_absolute_url(self) -> str:
         return reverse("networking:network", args=[self.pk])
 
+    @property
+    def state(self) -> str:
+        """A word for the state's colour and shape: "active", "inactive" or "missing"."""
+        return state_of(self)
+
 
 class Bridge(OnHost):
     """A bridge of the host itself, which guests can use directly; not one that belongs to a libvirt network."""
@@ -53,7 +68,7 @@ class Bridge(OnHost):
     ports = models.JSONField(default=list)  # interface names
     addresses = models.JSONField(default=list)  # "192.168.189.14/24"
 
-    objects = OnHostQuerySet.as_manager()
+    objects = NetworkingQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -64,3 +79,14 @@ class Bridge(OnHost):
 
     def get_absolute_url(self) -> str:
         return reverse("networking:bridges")
+
+    @property
+    def state(self) -> str:
+        """A word for the state's colour and shape: "active", "inactive" or "missing"."""
+        return state_of(self)
+
+
+def state_of(row: Network | Bridge) -> str:
+    if row.is_missing:
+        return "missing"
+    return "active" if row.is_active else "inactive"

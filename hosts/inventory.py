@@ -1,0 +1,107 @@
+"""The rows of hosts, from what libvirt says. Called by the watcher and by jobs, never by a request."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from uuid import UUID
+
+from django.utils import timezone
+
+from jobs.live import publish
+from virt import kvm_probe
+from virt.connection import Connection
+from virt.errors import UserError
+from virt.host import host_facts
+from virt.types import HostUsage, KvmProbe
+
+from .models import Host
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+VISIBLE_PERCENT = 1.0  # pages show whole percents: a smaller change is none
+
+
+def refresh_facts(host: Host, conn: Connection) -> bool:
+    """Read what the host is. Returns whether that changed. Raises VirtError."""
+    facts = host_facts(conn)
+    known = json.loads(json.dumps(asdict(facts)))  # as the column will give it back: lists, not tuples
+    fields = {"facts": known, "uuid": UUID(facts.uuid), "cpus": facts.cpus, "memory_mib": facts.memory_mib}
+    if all(getattr(host, name) == value for name, value in fields.items()):
+        return False
+    _write(host, **fields)
+    publish(f"host-{host.pk}", "hosts")
+    return True
+
+
+def record_usage(host: Host, usage: HostUsage) -> None:
+    """Keep a sample of load and memory. Pages hear of it only when a number that they show moved."""
+    before = (host.cpu_percent, host.memory_used_mib)
+    now = timezone.now()
+    _write(host, cpu_percent=usage.cpu_percent, memory_used_mib=usage.memory_used_mib, sampled_at=now, seen_at=now)
+    total_mib = max(1, usage.memory_total_mib)
+    shares = [(value * 100 / total_mib if value is not None else None) for value in (before[1], usage.memory_used_mib)]
+    if _moved(before[0], usage.cpu_percent) or _moved(*shares):
+        publish(f"host-{host.pk}", "hosts")
+
+
+def record_seen(host: Host) -> None:
+    """Note that its rows were just compared with libvirt."""
+    _write(host, seen_at=timezone.now())
+
+
+def record_state(host: Host, state: Host.State, error: UserError | None = None) -> bool:
+    """Note what the way to the host is like. A host that somebody disabled stays so. Returns whether it changed."""
+    sentence, details = (str(error), error.details) if error else ("", "")
+    rows = Host.objects.filter(pk=host.pk).exclude(state=Host.State.DISABLED)
+    # The time counts from the first failure on, however its words change.
+    changed = rows.exclude(state=state).update(
+        state=state, state_since=timezone.now(), error=sentence, error_details=details
+    )
+    if not changed:
+        changed = rows.exclude(error=sentence, error_details=details).update(error=sentence, error_details=details)
+    if changed:
+        host.refresh_from_db(fields=["state", "state_since", "error", "error_details"])
+        publish(f"host-{host.pk}", "hosts", "guests")  # lists of guests grey those whose host is silent
+    return bool(changed)
+
+
+def boot_of(host: Host) -> str:
+    """Which boot of the machine this is, or "" where that cannot be known: only the local kernel tells us."""
+    try:
+        return BOOT_ID.read_text().strip() if host.is_local else ""
+    except OSError:
+        return ""
+
+
+def needs_probe(host: Host) -> bool:
+    """Whether nobody has tried yet if a guest boots with KVM, since the host last started where that is known."""
+    boot = boot_of(host)
+    return host.kvm_probed_at is None or (boot != "" and boot != host.kvm_probed_boot)
+
+
+def probe_kvm(host: Host, conn: Connection) -> KvmProbe:
+    """Boot something tiny with KVM and keep the verdict. Takes some seconds where it fails. Raises VirtError."""
+    probe = kvm_probe.probe_kvm(conn)
+    before = (host.kvm_works, host.kvm_reason)
+    _write(
+        host,
+        kvm_works=probe.accelerated,
+        kvm_reason=probe.reason,
+        kvm_probed_at=timezone.now(),
+        kvm_probed_boot=boot_of(host),
+    )
+    if before != (probe.accelerated, probe.reason):
+        publish(f"host-{host.pk}", "hosts")
+    return probe
+
+
+def _moved(before: float | None, now: float | None) -> bool:
+    if before is None or now is None:
+        return before is not now
+    return abs(now - before) >= VISIBLE_PERCENT
+
+
+def _write(host: Host, **fields: object) -> None:
+    """Only these columns: others of the row may have been changed meanwhile by a request."""
+    Host.objects.filter(pk=host.pk).update(**fields)
+    for name, value in fields.items():
+        setattr(host, name, value)

@@ -1,0 +1,183 @@
+"""Pages of hosts: all of them, one of them in tabs, and what can be done with one."""
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts.models import User
+from accounts.rest import actor
+from jobs.models import Job
+from virt.errors import Invalid
+
+from . import checks, services
+from .forms import RenameForm
+from .models import Host
+
+PER_PAGE = 25
+SHOWN = 8  # objects of a kind in a card of the first tab
+SORTS = {"name": "name", "state": "state", "guests": "guest_count", "cpu": "cpu_percent", "memory": "memory_used_mib"}
+
+
+def with_guest_counts(hosts: "QuerySet[Host]") -> "QuerySet[Host]":
+    """Each with `guest_count` and `running_count`."""
+    there = Q(guests__missing_since=None)
+    return hosts.annotate(
+        guest_count=Count("guests", filter=there), running_count=Count("guests", filter=Q(guests__state="running"))
+    )
+
+
+@require_GET
+def host_list(request: HttpRequest) -> HttpResponse:
+    hosts = with_guest_counts(Host.objects.permitted(actor(request), "view"))
+    q, state, sort = (request.GET.get(name, "").strip() for name in ("q", "state", "sort"))
+    if q:
+        hosts = hosts.filter(name__icontains=q)
+    if state in Host.State.values:
+        hosts = hosts.filter(state=state)
+    key = SORTS.get(sort.removeprefix("-"), "name")
+    hosts = hosts.order_by(f"-{key}" if sort.startswith("-") else key, "name")
+    page = Paginator(hosts, PER_PAGE).get_page(request.GET.get("page"))
+    context = {"page": page, "q": q, "state": state, "states": Host.State.choices, "filtered": bool(q or state)}
+    return _render(request, "hosts/_list.html", "hosts/list.html", context)
+
+
+@require_GET
+def host_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """What it is and how it does, with a few of each kind of object on it."""
+    user, host = actor(request), _host(request, pk)
+    jobs = Job.objects.permitted(user, "view").filter(objects_of__kind="host", objects_of__object_id=pk)
+    pools = host.pools.permitted(user, "view").filter(missing_since=None)
+    context = {
+        "guests": host.guests.permitted(user, "view").listed().order_by("trouble", "name")[:SHOWN],
+        "pools": pools[:SHOWN],
+        "networks": host.networks.permitted(user, "view").filter(missing_since=None)[:SHOWN],
+        "bridges": host.bridges.permitted(user, "view").filter(missing_since=None)[:SHOWN],
+        "jobs": jobs.select_related("created_by")[:5],
+    }
+    return _tab(request, host, "overview", context)
+
+
+@require_GET
+def host_guests(request: HttpRequest, pk: int) -> HttpResponse:
+    host = _host(request, pk)
+    guests = host.guests.permitted(actor(request), "view").listed().order_by("trouble", "name")
+    return _tab(request, host, "guests", {"page": _page(request, guests)})
+
+
+@require_GET
+def host_storage(request: HttpRequest, pk: int) -> HttpResponse:
+    host = _host(request, pk)
+    there = Q(volumes__missing_since=None)
+    pools = host.pools.permitted(actor(request), "view").annotate(volume_count=Count("volumes", filter=there))
+    return _tab(request, host, "storage", {"page": _page(request, pools.order_by("name"))})
+
+
+@require_GET
+def host_networks(request: HttpRequest, pk: int) -> HttpResponse:
+    user, host = actor(request), _host(request, pk)
+    networks = host.networks.permitted(user, "view").with_guest_count()
+    bridges = host.bridges.permitted(user, "view").with_guest_count()
+    return _tab(request, host, "networks", {"page": _page(request, networks), "bridges": bridges[:200]})
+
+
+@require_GET
+def host_checks(request: HttpRequest, pk: int) -> HttpResponse:
+    return _tab(request, _host(request, pk), "checks", {})
+
+
+@require_POST
+def host_check(request: HttpRequest, pk: int) -> HttpResponse:
+    host = services.check_again(_host(request, pk, "operate"), by=actor(request))
+    return redirect("hosts:checks" if request.POST.get("next") == "checks" else "hosts:detail", host.pk)
+
+
+@require_POST
+def host_probe(request: HttpRequest, pk: int) -> HttpResponse:
+    return redirect(services.probe_kvm(_host(request, pk, "operate"), by=actor(request)))
+
+
+@require_POST
+def host_prepare(request: HttpRequest, pk: int) -> HttpResponse:
+    return redirect(services.prepare_host(_host(request, pk, "configure"), by=actor(request)))
+
+
+@require_http_methods(["GET", "POST"])
+def host_rename(request: HttpRequest, pk: int) -> HttpResponse:
+    host = _host(request, pk, "administer")
+    form = RenameForm(request.POST or None, initial={"name": host.name})
+    if request.method == "POST" and form.is_valid():
+        try:
+            return redirect(services.rename_host(host, form.cleaned_data["name"], by=actor(request)))
+        except Invalid as error:
+            form.add_error("name", str(error))
+    return render(request, "hosts/rename.html", {"host": host, "form": form}, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "POST"])
+def host_disable(request: HttpRequest, pk: int) -> HttpResponse:
+    host = _host(request, pk, "administer")
+    if request.method == "POST":
+        return redirect(services.set_enabled(host, False, by=actor(request)))
+    context = {
+        "confirm_title": _("Disable %(host)s") % {"host": host.name},
+        "confirm_button": _("Disable %(host)s") % {"host": host.name},
+        "confirm_harmless": True,
+        "cancel_url": host.get_absolute_url(),
+        "effects": [
+            _("kvmweb disconnects from it and asks nothing of it any more."),
+            _("Its guests go on running; here they stay as they were last seen."),
+            _("Enabling it again brings everything up to date."),
+        ],
+    }
+    return render(request, "confirm.html", context)
+
+
+@require_POST
+def host_enable(request: HttpRequest, pk: int) -> HttpResponse:
+    return redirect(services.set_enabled(_host(request, pk, "administer"), True, by=actor(request)))
+
+
+def _host(request: HttpRequest, pk: int, action: str = "view") -> Host:
+    host: Host = get_object_or_404(Host.objects.permitted(actor(request), action), pk=pk)
+    return host
+
+
+def _page(request: HttpRequest, rows: "QuerySet[Any]") -> Any:
+    return Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+
+
+def _may(user: User, host: Host, action: str) -> bool:
+    return Host.objects.permitted(user, action).filter(pk=host.pk).exists()
+
+
+def _tab(request: HttpRequest, host: Host, tab: str, context: dict[str, Any]) -> HttpResponse:
+    user = actor(request)
+    guests = host.guests.permitted(user, "view").listed()
+    pools = [pool for pool in host.pools.permitted(user, "view") if not pool.is_missing]
+    found = checks.of(
+        host, pools=pools, networks=list(host.networks.filter(is_active=True).values_list("name", flat=True))
+    )
+    context |= {
+        "host": host,
+        "tab": tab,
+        "guest_count": guests.count(),
+        "running_count": guests.filter(state="running").count(),
+        "pool_count": len(pools),
+        "network_count": host.networks.permitted(user, "view").filter(missing_since=None).count(),
+        "checks": found,
+        "failed_count": sum(check.verdict == "failed" for check in found),
+        "warning_count": sum(check.verdict == "warning" for check in found),
+        "can_operate": _may(user, host, "operate"),
+        "can_configure": _may(user, host, "configure"),
+        "can_administer_host": _may(user, host, "administer"),
+    }
+    return _render(request, "hosts/_tab.html", "hosts/detail.html", context)
+
+
+def _render(request: HttpRequest, fragment: str, page: str, context: dict[str, Any]) -> HttpResponse:
+    return render(request, fragment if request.headers.get("HX-Request") else page, context)

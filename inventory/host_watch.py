@@ -1,0 +1,79 @@
+"""One host, looked after for as long as it is enabled: one session after the other, with pauses while it is away."""
+
+import asyncio
+import random
+import threading
+import time
+from contextlib import suppress
+
+import structlog
+from django.db import Error as DatabaseError
+
+from hosts import inventory as hosts
+from hosts.models import Host
+from virt.errors import UserError
+
+from .lane import Lane
+from .session import Session
+
+log = structlog.get_logger(__name__)
+
+FIRST_RETRY_S, LAST_RETRY_S = 0.3, 15.0
+MOST_HANGING = 8  # attempts that libvirt has not given up yet; each costs a thread
+
+
+class HostWatch:
+    """Keeps the rows of one host true. `run` ends only when it is cancelled."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._lanes = (Lane(f"guests {host.pk}"), Lane(f"pools {host.pk}"), Lane(f"samples {host.pk}"))
+        self._session: Session | None = None
+        self._again = asyncio.Event()
+
+    def look_again(self) -> None:
+        """Compare everything now, and connect first where there is no connection."""
+        self._again.set()
+        if self._session:
+            self._session.look_again()
+
+    async def run(self) -> None:
+        retry_s = FIRST_RETRY_S
+        try:
+            while True:
+                begin = time.monotonic()
+                await self._attempt()
+                retry_s = FIRST_RETRY_S if time.monotonic() - begin > LAST_RETRY_S else min(LAST_RETRY_S, retry_s * 2)
+                await self._pause(retry_s * random.uniform(0.6, 1.0))  # noqa: S311 - so that many hosts take turns
+        finally:
+            for lane in self._lanes:
+                lane.shutdown()
+
+    async def _attempt(self) -> None:
+        """One session, to its end, and a note of why it ended."""
+        self._again.clear()
+        if _hanging_attempts(self.host.uri) >= MOST_HANGING:
+            return
+        self._session = Session(self.host, self._lanes)
+        try:
+            await self._session.run()
+        except UserError as error:
+            log.info("no contact", host=self.host.name, error=str(error), details=error.details)
+            with suppress(DatabaseError):  # noted at the next attempt
+                await self._lanes[0].run(hosts.record_state, self.host, Host.State.UNREACHABLE, error)
+        except DatabaseError as error:
+            log.warning("database does not answer", host=self.host.name, error=str(error))
+        except Exception:
+            log.exception("watching failed, starting again", host=self.host.name)
+        finally:
+            self._session = None
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._again.wait()
+
+
+def _hanging_attempts(uri: str) -> int:
+    """Connections to `uri` whose thread libvirt still holds: it has no deadline for opening one."""
+    return sum(thread.name == f"libvirt {uri}" for thread in threading.enumerate())

@@ -1,0 +1,100 @@
+"""Samples of what a host and its guests use. It blocks, for seconds where an agent hangs: called on a lane."""
+
+import time
+from collections.abc import Iterable
+from uuid import UUID
+
+import structlog
+
+from guests import samples
+from hosts import inventory as hosts
+from hosts.models import Host
+from jobs.live import publish
+from virt import stats as virt_stats
+from virt.connection import Connection
+from virt.errors import VirtError
+from virt.host import host_usage
+from virt.types import DomainStats, GuestAddress, HostCpuTimes
+
+log = structlog.get_logger(__name__)
+ADDRESSES_EVERY_S = 30.0  # those of guests that have none yet: with every sample
+TELL_LISTS_EVERY_S = 5.0
+SLOW_AGENT_S = 1.0  # an agent that takes longer …
+SLOW_AGENT_PAUSE_S = 300.0  # … is asked again only after a while
+
+
+class Sampler:
+    """Remembers the last sample: a load is the difference of two."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._times: HostCpuTimes | None = None
+        self._previous: dict[UUID, DomainStats] = {}
+        self._addressed: set[UUID] = set()  # guests of which an address is known
+        self._all_addresses_at = 0.0
+        self._agent_not_before: dict[UUID, float] = {}
+
+    def take(self, conn: Connection) -> None:
+        """One sample of the host and its running guests; addresses where it is time for them. Raises VirtError."""
+        usage = host_usage(conn, self._times)
+        self._times = usage.times
+        hosts.record_usage(self.host, usage)
+        self._take_guests(conn)
+        now = time.monotonic()
+        running = self._previous.keys()
+        if now - self._all_addresses_at >= ADDRESSES_EVERY_S:
+            self._all_addresses_at = now
+            self._addressed.clear()
+        self._ask_addresses(conn, running - self._addressed)
+
+    def probe_kvm(self, conn: Connection) -> None:
+        """Try once per boot of the host whether guests boot with KVM. Raises VirtError."""
+        if hosts.needs_probe(self.host):
+            probe = hosts.probe_kvm(self.host, conn)
+            log.info("kvm probed", host=self.host.name, works=probe.accelerated, reason=probe.reason)
+
+    def addresses_of(self, conn: Connection, uuids: Iterable[str]) -> None:
+        """Ask these guests for their addresses now: their agent came or went. Raises VirtError."""
+        known = {UUID(uuid) for uuid in uuids}
+        for uuid in known:
+            self._agent_not_before.pop(uuid, None)
+        self._ask_addresses(conn, known)
+
+    def _take_guests(self, conn: Connection) -> None:
+        taken = {UUID(sample.uuid): sample for sample in virt_stats.domain_stats(conn)}
+        both = taken.keys() & self._previous.keys()
+        seconds = max((taken[uuid].sampled_at - self._previous[uuid].sampled_at for uuid in both), default=0.0)
+        if samples.apply_stats(self.host, taken.values(), self._previous, seconds):
+            _tell_lists()
+        self._previous = taken
+        self._addressed &= taken.keys()
+        self._agent_not_before = {uuid: when for uuid, when in self._agent_not_before.items() if uuid in taken}
+
+    def _ask_addresses(self, conn: Connection, uuids: Iterable[UUID]) -> None:
+        found: dict[UUID, list[GuestAddress]] = {}
+        for uuid in uuids:
+            begin = time.monotonic()
+            ask_agent = begin >= self._agent_not_before.get(uuid, 0.0)
+            try:
+                found[uuid] = virt_stats.guest_addresses(conn, uuid, ask_agent=ask_agent)
+            except VirtError as error:
+                if not conn.is_alive:
+                    raise
+                log.info("no addresses", host=self.host.name, guest=str(uuid), error=str(error))
+            if time.monotonic() - begin > SLOW_AGENT_S:
+                self._agent_not_before[uuid] = begin + SLOW_AGENT_PAUSE_S
+        self._addressed |= {uuid for uuid, addresses in found.items() if addresses}
+        if found:
+            samples.apply_addresses(self.host, found)
+
+
+def _tell_lists() -> None:
+    """Lists of guests draw many rows anew: for samples, of however many hosts, they do so every few seconds at most."""
+    global _lists_told_at
+    now = time.monotonic()
+    if now - _lists_told_at >= TELL_LISTS_EVERY_S:
+        _lists_told_at = now
+        publish("guests")
+
+
+_lists_told_at = 0.0

@@ -1,0 +1,210 @@
+"""One connection to one host: compare everything, then follow its events until the connection is gone."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.utils.translation import gettext as _
+
+from hosts import inventory as hosts
+from hosts import services
+from hosts.models import Host
+from jobs.models import Busy
+from virt.connection import Connection, connect
+from virt.errors import HostUnreachable
+from virt.events import EventFeed
+from virt.types import ConnectionClosed, Event
+
+from . import sync
+from .changes import Changes
+from .lane import Lane
+from .sampling import Sampler
+from .side import Side
+
+log = structlog.get_logger(__name__)
+
+COALESCE_S = 0.04  # a burst of events about one thing is one refresh
+PULSE_EVERY_S, PULSE_DEADLINE_S = 3.0, 5.0
+BRIDGES_EVERY_S = 10.0
+COMPARE_EVERY_S = 60.0
+EVERYTHING_EVERY_S = 600.0
+POOLS_EVERY_S = 60.0
+SAMPLE_EVERY_S = 10.0
+SECOND_SAMPLE_S = 2.0  # a load is known from the second sample on
+DATABASE_RETRY_S, STORAGE_RETRY_S = 1.0, 5.0
+
+
+class Session:
+    """Lives as long as its connection.
+
+    The first lane keeps guests and networks true. Pools, of which one on a dead file server hangs, and samples, which a
+    guest's hung agent delays, have lanes and connections of their own.
+    """
+
+    def __init__(self, host: Host, lanes: tuple[Lane, Lane, Lane]) -> None:
+        self.host = host
+        self._lane = lanes[0]
+        self._storage, self._samples = Side(host, lanes[1]), Side(host, lanes[2])
+        self._sampler = Sampler(host)
+        self._loop = asyncio.get_running_loop()
+        self._conn: Connection | None = None
+        self._feed: EventFeed | None = None
+        self._changes = Changes()
+        self._wake, self._wake_storage = asyncio.Event(), asyncio.Event()
+        self._closed: ConnectionClosed | None = None
+        self._asked = False
+        self._pools: set[str] = set()  # those to be brought up to date
+        self._pools_due = 0.0  # when all are compared again
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    def look_again(self) -> None:
+        """Compare everything now."""
+        self._asked = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Never returns. Raises UserError when there is no way to the host (any more), DatabaseError on arrival."""
+        try:
+            conn = await self._lane.run(self._arrive)
+            self._start(self._follow_storage())
+            self._start(self._take_samples())
+            await self._follow(conn)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            self._storage.close()
+            self._samples.close()
+            self._lane.submit(self._leave)
+
+    # --- on the lane ----------------------------------------------------------------------------------------------
+
+    def _arrive(self) -> Connection:
+        """Connect, listen, and only then compare: what changes meanwhile is heard."""
+        self.host.refresh_from_db()
+        conn = self._conn = connect(self.host.uri, timeout_s=settings.LIBVIRT_TIMEOUT_S)
+        self._feed = EventFeed(conn, self._on_event)
+        sync.everything(self.host, conn)
+        if hosts.record_state(self.host, Host.State.CONNECTED):
+            log.info("connected", host=self.host.name)
+        if self.host.prepared_at is None and self.host.is_local:
+            with suppress(Busy, services.HostDisabled):
+                services.prepare_host(self.host, by=None)
+        return conn
+
+    def _leave(self) -> None:
+        if self._feed:
+            self._feed.close()
+        if self._conn:
+            self._conn.close()
+
+    # --- on the thread of libvirt's events ------------------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        with suppress(RuntimeError):  # our loop has ended
+            self._loop.call_soon_threadsafe(self._heard, event)
+
+    # --- on our loop ----------------------------------------------------------------------------------------------
+
+    def _heard(self, event: Event) -> None:
+        if isinstance(event, ConnectionClosed):
+            self._closed = event
+            self._wake.set()
+            return
+        self._changes.note(event)
+        if self._changes:
+            self._wake.set()
+
+    async def _follow(self, conn: Connection) -> None:
+        turns: dict[float, Callable[[], object]] = {
+            PULSE_EVERY_S: lambda: _pulse(conn),
+            BRIDGES_EVERY_S: lambda: sync.bridges(self.host, conn),
+            COMPARE_EVERY_S: lambda: sync.compare(self.host, conn),
+            EVERYTHING_EVERY_S: lambda: sync.everything(self.host, conn),
+        }
+        due = {every: time.monotonic() + every for every in turns}
+        while True:
+            await _wait(self._wake, min(due.values()) - time.monotonic())
+            if self._closed:
+                raise HostUnreachable(_why_closed(self.host, self._closed))
+            if self._changes:
+                await self._refresh(conn)
+            if self._asked:
+                self._asked, due[EVERYTHING_EVERY_S] = False, 0.0
+                self._pools_due = 0.0
+                self._wake_storage.set()
+            for every, work in turns.items():
+                if due[every] <= time.monotonic():
+                    went_well = await self._tolerant(work)
+                    due[every] = time.monotonic() + (every if went_well else DATABASE_RETRY_S)
+
+    async def _refresh(self, conn: Connection) -> None:
+        await asyncio.sleep(COALESCE_S)
+        changes, self._changes = self._changes, Changes()
+        if changes.pools:
+            self._pools |= changes.pools
+            self._wake_storage.set()
+        if agents := changes.addresses:
+            self._start(self._samples.run("addresses", lambda conn: self._sampler.addresses_of(conn, agents)))
+        changes.pools, changes.addresses = set(), set()
+        if not await self._tolerant(lambda: sync.changed(self.host, conn, changes)):
+            self._changes.add(changes)
+            self._loop.call_later(DATABASE_RETRY_S, self._wake.set)
+
+    async def _tolerant(self, work: Callable[[], object]) -> bool:
+        """Do it on the lane. False: the database was away, and it has to be done again."""
+        try:
+            await self._lane.run(work)
+        except DatabaseError as error:
+            log.warning("database does not answer", host=self.host.name, error=str(error))
+            return False
+        return True
+
+    async def _follow_storage(self) -> None:
+        while True:
+            if self._pools_due <= time.monotonic():
+                went_well = await self._storage.run("pools", lambda conn: sync.all_pools(self.host, conn))
+                self._pools_due = time.monotonic() + (POOLS_EVERY_S if went_well else STORAGE_RETRY_S)
+            elif self._pools:
+                await asyncio.sleep(COALESCE_S)
+                pools, self._pools = self._pools, set()
+                if not await self._storage.run("pools", lambda conn: sync.some_pools(self.host, conn, pools)):  # noqa: B023
+                    self._pools |= pools
+                    await asyncio.sleep(STORAGE_RETRY_S)
+            else:
+                await _wait(self._wake_storage, self._pools_due - time.monotonic())
+
+    async def _take_samples(self) -> None:
+        await self._samples.run("sample", self._sampler.take)
+        await self._samples.run("probe of KVM", self._sampler.probe_kvm)
+        await asyncio.sleep(SECOND_SAMPLE_S)
+        while True:
+            await self._samples.run("sample", self._sampler.take)
+            await asyncio.sleep(SAMPLE_EVERY_S)
+
+    def _start(self, work: Coroutine[None, None, object]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Until the event, which is then cleared, or until the time is over."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max(0.0, seconds)):
+            await event.wait()
+    event.clear()
+
+
+def _pulse(conn: Connection) -> None:
+    """The cheapest question there is, with a short deadline: a host that hangs is found out before keepalive does."""
+    conn.call(lambda handle: handle.getLibVersion(), "reach the host", timeout_s=PULSE_DEADLINE_S)
+
+
+def _why_closed(host: Host, closed: ConnectionClosed) -> str:
+    if closed.kind == "keepalive":
+        return _("%(host)s stopped answering. Is it on, and the network between it and here?") % {"host": host.name}
+    return _("libvirt on %(host)s closed the connection. Was libvirtd stopped or restarted?") % {"host": host.name}

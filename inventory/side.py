@@ -1,0 +1,52 @@
+"""A lane with a connection of its own, for what may be slow or hang without the host being away."""
+
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseError
+
+from hosts.models import Host
+from virt.connection import Connection, connect
+from virt.errors import UserError
+
+from .lane import Lane
+
+log = structlog.get_logger(__name__)
+
+
+class Side:
+    """What fails here is missed and tried again at its next turn: whether the host answers is for others to say."""
+
+    def __init__(self, host: Host, lane: Lane) -> None:
+        self.host, self._lane = host, lane
+        self._conn: Connection | None = None
+
+    async def run(self, what: str, work: Callable[[Connection], object]) -> bool:
+        """Do it on the lane; whether it went well."""
+        try:
+            await self._lane.run(lambda: work(self._connected()))
+        except UserError as error:
+            log.info(f"no {what}", host=self.host.name, error=str(error), details=error.details)
+        except DatabaseError as error:
+            log.warning("database does not answer", host=self.host.name, error=str(error))
+        except Exception:
+            log.exception(f"no {what}", host=self.host.name)
+        else:
+            return True
+        return False
+
+    def close(self) -> None:
+        """Let go of the connection, once the lane gets to it."""
+        self._lane.submit(self._disconnect)
+
+    def _connected(self) -> Connection:
+        if self._conn is None or not self._conn.is_alive:
+            self._disconnect()
+            self._conn = connect(self.host.uri, timeout_s=settings.LIBVIRT_TIMEOUT_S)
+        return self._conn
+
+    def _disconnect(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None

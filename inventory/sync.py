@@ -1,0 +1,135 @@
+"""One host's rows brought in step with its libvirt. It blocks: the watcher calls it on a lane."""
+
+from collections.abc import Callable, Iterable
+from uuid import UUID
+
+import structlog
+from django.db import InterfaceError, OperationalError
+
+from guests import inventory as guests
+from guests import links
+from hosts import inventory as hosts
+from hosts.models import Host
+from networking import inventory as networking
+from storage import inventory as storage
+from virt import bridges as virt_bridges
+from virt import domains as virt_domains
+from virt import networks as virt_networks
+from virt.connection import Connection
+from virt.errors import GuestNotFound, HostTimeout, HostUnreachable, VirtError
+from virt.types import DomainInfo
+
+from .changes import Changes
+
+log = structlog.get_logger(__name__)
+BATCH = 100  # guests whose definitions are read before they are written, so that the first are seen soon
+# The host or the database is away: nothing else will work either, and whoever called has to wait and repeat.
+AWAY = (HostUnreachable, HostTimeout, OperationalError, InterfaceError)
+
+
+def everything(host: Host, conn: Connection) -> None:
+    """Compare all there is but pools, definitions too; networks come before the guests on them. Raises one of AWAY.
+
+    A part that cannot be compared leaves its rows as they were and is tried again at the next turn.
+    """
+    _part(host, "facts", lambda: hosts.refresh_facts(host, conn))
+    _surroundings(host, conn)
+    _part(host, "guests", lambda: _all_guests(host, conn))
+    hosts.record_seen(host)
+
+
+def compare(host: Host, conn: Connection) -> None:
+    """The cheap turn that finds what no event told: the states of all guests in one call. Raises one of AWAY."""
+    _surroundings(host, conn)
+    _part(host, "guests", lambda: _states(host, conn))
+    hosts.record_seen(host)
+
+
+def changed(host: Host, conn: Connection, changes: Changes) -> None:
+    """Bring up to date just what `changes` names, but for pools and addresses. Raises one of AWAY."""
+    for uuid in sorted(changes.networks):
+        _part(host, f"network {uuid}", lambda uuid=uuid: networking.refresh_network(host, conn, uuid))  # type: ignore[misc]
+    if changes.bridges:
+        bridges(host, conn)
+    _part(host, "guests", lambda: _refresh_guests(host, conn, changes.guests))
+
+
+def all_pools(host: Host, conn: Connection) -> None:
+    """Compare all pools; libvirt looks first at what lies in them now. Raises one of AWAY."""
+    _part(host, "storage", lambda: storage.sync_storage(host, conn, rescan=True))
+    _part(host, "disks", lambda: links.link_late(host))
+
+
+def some_pools(host: Host, conn: Connection, uuids: Iterable[str]) -> None:
+    """Bring just these pools up to date. Raises one of AWAY."""
+    for uuid in sorted(uuids):
+        _part(host, f"pool {uuid}", lambda uuid=uuid: storage.refresh_pool(host, conn, uuid))  # type: ignore[misc]
+    _part(host, "disks", lambda: links.link_late(host))
+
+
+def bridges(host: Host, conn: Connection) -> None:
+    """Bridges come and go without an event; asking for them is cheap. Raises one of AWAY."""
+    _part(host, "bridges", lambda: networking.sync_bridges(host, virt_bridges.list_bridges(conn)))
+
+
+def _surroundings(host: Host, conn: Connection) -> None:
+    _part(host, "networks", lambda: networking.sync_networks(host, virt_networks.list_networks(conn), complete=True))
+    bridges(host, conn)
+
+
+def _all_guests(host: Host, conn: Connection) -> None:
+    found = virt_domains.list_domains(conn)
+    try:
+        guests.sync_guests(host, found, complete=True)
+    except AWAY:
+        raise
+    except Exception:
+        log.exception("guests not compared at once, trying one by one", host=host.name)
+        _one_by_one(host, found)
+        _states(host, conn)
+
+
+def _states(host: Host, conn: Connection) -> None:
+    unclear = guests.apply_states(host, virt_domains.domain_states(conn))
+    _refresh_guests(host, conn, {str(uuid) for uuid in unclear})
+
+
+def _refresh_guests(host: Host, conn: Connection, uuids: Iterable[str]) -> None:
+    waiting = sorted(uuids)
+    while waiting:
+        batch, waiting = waiting[:BATCH], waiting[BATCH:]
+        found: list[DomainInfo] = []
+        for uuid in batch:
+            try:
+                found.append(virt_domains.domain_info(conn, uuid))
+            except GuestNotFound:
+                guests.refresh_guest(host, conn, UUID(uuid))  # marks it missing
+        _one_by_one(host, found) if len(found) < 2 else _together(host, found)
+
+
+def _together(host: Host, found: list[DomainInfo]) -> None:
+    try:
+        guests.sync_guests(host, found, complete=False)
+    except AWAY:
+        raise
+    except Exception:
+        log.exception("guests not refreshed together, trying one by one", host=host.name)
+        _one_by_one(host, found)
+
+
+def _one_by_one(host: Host, found: Iterable[DomainInfo]) -> None:
+    """A guest that we cannot make sense of must not keep the others from being seen."""
+    for info in found:
+        _part(host, f"guest {info.uuid}", lambda info=info: guests.sync_guests(host, [info], complete=False))  # type: ignore[misc]
+
+
+def _part(host: Host, what: str, work: Callable[[], object]) -> None:
+    """Do one part; when it fails for a reason of its own, say so in the log and go on with the others."""
+    try:
+        work()
+    except AWAY:
+        raise
+    except VirtError as error:
+        log.warning("not compared", host=host.name, part=what, error=str(error), details=error.details)
+    except Exception:
+        log.exception("not compared", host=host.name, part=what)
