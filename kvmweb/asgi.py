@@ -12,11 +12,11 @@ django_application = get_asgi_application()  # sets Django up; what follows impo
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.urls import path, re_path
-from storage.uploads.app import UploadApp
 
 from accounts.origin import OwnOriginOnly
 from consoles.sockets import console_socket
 from jobs.consumers import LiveConsumer
+from storage.uploads.app import UploadApp
 
 upload_application = AuthMiddlewareStack(UploadApp())
 
@@ -28,11 +28,17 @@ async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await application(scope, receive, send)
 
 
+async def nowhere(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """A WebSocket to an address that we do not have is refused before the handshake."""
+    await send({"type": "websocket.close", "code": 4404})
+
+
 UPLOADS = "/api/v1/uploads"
 websocket: Any = URLRouter(
     [
         path("ws/live/", LiveConsumer.as_asgi()),
         re_path(r"^ws/console/(?P<ticket>[A-Za-z0-9_-]{20,100})/$", cast(Any, console_socket)),
+        re_path(r"", cast(Any, nowhere)),
     ]
 )
 application = ProtocolTypeRouter({"http": http, "websocket": OwnOriginOnly(AuthMiddlewareStack(websocket))})

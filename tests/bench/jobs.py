@@ -56,8 +56,8 @@ class _Api:
         self.headers = {"Authorization": f"Bearer {token_of(stack)}", "Content-Type": "application/json"}
 
     def call(self, method: str, path: str) -> Any:
-        request = urllib.request.Request(self.base + path, method=method, headers=self.headers)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        request = urllib.request.Request(self.base + path, method=method, headers=self.headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     def wait_for_guest(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A 1 GiB upload through the web process against cp and fsync of the same file, and what the process grows by meanwhile."""
+"""A 1 GiB upload through the web process against cp and fsync of the same file, and what the process grows by."""
 
 import os
 import shutil

@@ -84,7 +84,7 @@ def test_from_an_iso_to_a_running_guest_and_back_over_rest(stack, rest, test_iso
     # Its screen, with a ticket that opens it once.
     ticket = rest("POST", f"/guests/{guest['id']}/console", {"kind": "vnc"}, expect=201)
     assert greeting(stack, ticket["url"]).startswith(b"RFB 003.008")
-    with pytest.raises(Exception, match="HTTP 40[134]"):
+    with pytest.raises(Exception, match=r"HTTP 40[134]"):
         greeting(stack, ticket["url"])
 
     # Power.
