@@ -61,9 +61,11 @@ bridges      list_bridges(conn) -> list[BridgeInfo]
 domain_summary  parse_domain(xml) -> DomainSummary
 domain_xml   DomainXML(xml): properties that edit in place, .to_xml()
 volume_xml   VolumeXML(name=, capacity_bytes=, format="qcow2", allocation_bytes=0, backing_path=, backing_format=).to_xml()
-new_guest    GuestSpec(name=, os=OsTraits, vcpus=, memory_mib=, disks=(DiskSpec(path=, format=, is_block=),), cdrom=path | None,
-             nics=(NicSpec(network= | bridge=, mac=),), firmware=, machine=, domain_type=, arch=, kernel=DirectKernel | None, …)
-             guest_xml(spec, sheet) -> str   mac_address() -> str   (disks are named by path: VolumeInfo.path)
+new_guest    GuestSpec(name=, os=OsTraits, vcpus=, memory_mib=, disks=(DiskSpec(path=, format=, is_block=), …), cdrom=path | None,
+             nics=(NicSpec(network= | bridge=, mac=), …), domain_type=, firmware=, uuid=, title=, description=, kernel=…)
+             guest_xml(spec, sheet) -> str: machine and arch are those of `sheet`, host.compat_sheet(conn, domain_type=…)
+             default_firmware(os, sheet) -> str   mac_address() -> str   (disks are named by path: VolumeInfo.path)
+device_xml   DiskSpec, NicSpec and their elements
 osinfo       detect_media(header) -> OsMatch | None   list_os() -> list[OsChoice]   traits(os_id) -> OsTraits
 iso9660      read_iso(read) -> IsoHeader | None, read(offset, length) -> bytes
 validate     guest_name volume_name vcpus memory_mib disk_bytes mac uuid pool_name network_name: return the value or raise Invalid
