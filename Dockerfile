@@ -27,7 +27,7 @@ COPY . .
 COPY --from=assets /opt/kvmweb/static/vendor static/vendor
 RUN find . -path ./.venv -prune -o -name '*.po' -print | while read -r po; do msgfmt -o "${po%.po}.mo" "$po"; done \
     && KVMWEB_SECRET_KEY=build KVMWEB_VAR=/tmp/var KVMWEB_STATIC_ROOT=/opt/kvmweb/staticfiles \
-        .venv/bin/python manage.py collectstatic --noinput -v 0 --ignore django_htmx \
+        .venv/bin/python manage.py collectstatic --noinput -v 0 \
     && .venv/bin/python -m compileall -q accounts consoles guests hosts inventory jobs kvmweb networking storage virt
 
 FROM ${KVMWEB_BASE_IMAGE}
@@ -38,7 +38,7 @@ RUN apt-get update \
     && groupadd --system --gid 10001 kvmweb \
     && useradd --system --uid 10001 --gid kvmweb --no-create-home --home-dir /var/lib/kvmweb --shell /usr/sbin/nologin kvmweb \
     && install -d -o kvmweb -g kvmweb -m 0750 /var/lib/kvmweb \
-    && install -d -o root -g kvmweb -m 1770 /run/kvmweb
+    && install -d -m 0755 /run/kvmweb
 WORKDIR /opt/kvmweb
 COPY --from=site /opt/kvmweb /opt/kvmweb
 ENV KVMWEB_BIND=0.0.0.0 \

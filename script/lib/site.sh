@@ -16,8 +16,7 @@ compile_python() {
 }
 
 # collect_static: into $KVMWEB_STATIC_ROOT, when something that goes into it changed. Old files stay: pages that are
-# open, and other stacks from this checkout, still ask for them. django_htmx: its scripts are not ours (npm brings htmx), and
-# import one that it does not have.
+# open, and other stacks from this checkout, still ask for them.
 collect_static() {
   local want stamp=$KVMWEB_STATIC_ROOT/.from
   want=$({
@@ -26,7 +25,7 @@ collect_static() {
   } | sha256sum | cut -d' ' -f1)
   [ "$(cat "$stamp" 2>/dev/null)" != "$want" ] || return 0
   step "Collecting static files" "See the output." \
-    env KVMWEB_SECRET_KEY=unused .venv/bin/python manage.py collectstatic --noinput -v 0 --ignore django_htmx
+    env KVMWEB_SECRET_KEY=unused .venv/bin/python manage.py collectstatic --noinput -v 0
   chmod -R go+rX "$KVMWEB_STATIC_ROOT"
   echo "$want" >"$stamp"
 }

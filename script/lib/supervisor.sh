@@ -42,6 +42,8 @@ PYTHON
 start_supervisor() {
   rm -f "$KVMWEB_VAR/supervisor/control.sock" "$KVMWEB_VAR/supervisor/supervisord.pid"
   record_settings
+  touch "$KVMWEB_VAR/log/supervisord.log"
+  LOG_START=$(($(stat -c %s "$KVMWEB_VAR/log/supervisord.log") + 1))
   exec 3>"$KVMWEB_VAR/supervisor/lock"
   flock -n 3 || die "Another supervisor of $KVMWEB_VAR just started. See: script/status"
   (
@@ -77,27 +79,36 @@ http_get() {
     if [ "${2:-}" = body ]; then sed '1,/^$/d'; else sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p'; fi
 }
 
-# wait_ready SECONDS: until /readyz says yes; WHY tells what was missing when it does not.
+# falling: the processes that ended by themselves four times or more since this start.
+falling() {
+  tail -c "+$LOG_START" "$KVMWEB_VAR/log/supervisord.log" |
+    awk '/ exited: | gave up: / { sub(/.* (exited|gave up): /, ""); falls[$1]++ } END { for (p in falls) if (falls[p] > 3) print p }'
+}
+
+# wait_ready SECONDS: until /readyz says yes. When it does not, or a process keeps falling, WHY tells what was missing.
 wait_ready() {
-  local end=$((SECONDS + $1)) process
+  local end=$((SECONDS + $1)) names
   while ((SECONDS < end)); do
     if [ "$(http_get /readyz)" = 200 ]; then return 0; fi
     if ! is_running; then
       WHY="the supervisor ended by itself"
       return 1
     fi
+    names=$(falling | tr '\n' ' ')
+    if [ -n "$names" ]; then
+      WHY="these processes end as soon as they start: $names"
+      return 1
+    fi
     sleep 0.3
   done
-  process=$(control status 2>/dev/null | awk '$2 != "RUNNING" && $2 != "STOPPED" { print $1 }' | tr '\n' ' ')
-  WHY="/readyz says: $(http_get /readyz body | head -c 600)"
-  if [ -n "$process" ]; then WHY="these processes do not stay up: $process"; fi
+  WHY="/readyz says $(http_get /readyz body | head -c 600)"
   return 1
 }
 
-# show_logs: the last lines of what does not run, or of everything.
+# show_logs: the last lines of what does not stay up, or of everything that matters.
 show_logs() {
   local name names
-  names=$(control status 2>/dev/null | awk '$2 != "RUNNING" && $2 != "STOPPED" { sub(/.*:/, "", $1); print $1 }')
+  names=$(falling)
   for name in ${names:-supervisord web worker watcher}; do
     [ -s "$KVMWEB_VAR/log/$name.log" ] || continue
     printf '\n  %s\n' "$KVMWEB_VAR/log/$name.log" >&2
