@@ -32,6 +32,15 @@ def size(size_bytes: int | float | None) -> str:
     return UNKNOWN if size_bytes is None else _scaled(float(size_bytes), 1024, _SIZES)
 
 
+def size_of(used_bytes: float | None, whole_bytes: float | None) -> str:
+    """A part of a whole, both in the unit of the whole: "4.9 / 15.6 GiB"; only the whole where the part is unknown."""
+    if not whole_bytes or used_bytes is None:
+        return size(whole_bytes or used_bytes)
+    whole = size(whole_bytes)
+    scale = 1024 ** _SIZES.index(whole.rpartition(" ")[2])
+    return f"{_short(used_bytes / scale)} / {whole}"
+
+
 def byte_rate(bytes_per_s: int | float | None) -> str:
     """Bytes a second as "1.9 MiB/s"."""
     return UNKNOWN if bytes_per_s is None else f"{size(bytes_per_s)}/s"

@@ -1,6 +1,7 @@
 """The house's template tags and filters: icons, units, times, states, list headers, form controls. See docs/ui.md."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -77,6 +78,19 @@ def share_of(value: object, whole: object) -> float | None:
     """The share of `value` in `whole` in percent, or None where either is unknown or the whole is 0."""
     part, total = _known(value), _known(whole)
     return part * 100 / total if part is not None and total else None
+
+
+@register.filter
+def filesize_of(used_bytes: object, whole_bytes: object) -> str:
+    """A part of a whole in the unit of the whole: "4.9 / 15.6 GiB"."""
+    return units.size_of(_known(used_bytes), _known(whole_bytes))
+
+
+@register.filter
+def mebibytes_of(used_mib: object, whole_mib: object) -> str:
+    """The same with MiB: `used_mib|mebibytes_of:total_mib`."""
+    used, whole = _known(used_mib), _known(whole_mib)
+    return units.size_of(used if used is None else used * 1024**2, whole if whole is None else whole * 1024**2)
 
 
 # --- times --------------------------------------------------------------------------------------------------------
@@ -160,6 +174,21 @@ def bar_class(share: object, thresholds: str = "80,90") -> str:
 def bar_width(share: object) -> str:
     """A share in percent as an SVG width, 0 to 100."""
     return f"{min(100.0, max(0.0, _known(share) or 0.0)):.1f}"
+
+
+@register.inclusion_tag("_spark.html")
+def spark(values: Sequence[float | None], top: float = 100.0, hot: float | None = None) -> dict[str, Any]:
+    """The last samples as a line, 56 x 18, oldest first, 0 to `top`; orange when the newest reaches `hot`."""
+    step = 56 / max(1, len(values) - 1)
+    points = [
+        f"{number * step:.1f} {17 - min(1.0, max(0.0, value / top)) * 16:.1f}"
+        for number, value in enumerate(values)
+        if value is not None
+    ]
+    newest = next((value for value in reversed(values) if value is not None), None)
+    line = f"M{'L'.join(points)}" if len(points) > 1 else ""
+    area = f"{line}L{points[-1].split()[0]} 18L{points[0].split()[0]} 18Z" if line else ""
+    return {"line": line, "area": area, "is_hot": hot is not None and newest is not None and newest >= hot}
 
 
 @register.filter

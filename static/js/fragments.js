@@ -1,7 +1,7 @@
 // How htmx behaves here: which answers are swapped in, how errors are shown, when a live fragment has to wait.
 
 import { clock, refreshTimes } from "./format.js";
-import { say, showNotes } from "./notices.js";
+import { say, showNotes, unsay } from "./notices.js";
 import { text } from "./texts.js";
 
 const isLive = (detail) => (detail.requestConfig?.triggeringEvent?.type ?? "").startsWith("live:");
@@ -43,11 +43,22 @@ document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
   else say(text("failed", { status }));
 });
 
+// Old is shown as old: while kvmweb is away the page says so, and takes it back when kvmweb is there again.
+const noAnswer = (since) => say(text("noAnswer", { time: clock(since).slice(0, 5) }), "warn", "no-answer");
+let awaySince = null;
 for (const name of ["htmx:sendError", "htmx:timeout"]) {
   document.body.addEventListener(name, ({ detail }) => {
-    if (!isLive(detail)) say(text("noAnswer", { time: clock().slice(0, 5) }));
+    if (!isLive(detail)) noAnswer(awaySince ?? new Date());
   });
 }
+document.body.addEventListener("kw:offline", ({ detail }) => {
+  awaySince = detail.since;
+  noAnswer(awaySince);
+});
+document.body.addEventListener("kw:online", () => {
+  awaySince = null;
+  unsay("no-answer");
+});
 
 document.body.addEventListener("htmx:afterSwap", () => refreshTimes());
 refreshTimes();

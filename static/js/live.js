@@ -8,7 +8,7 @@ import { text } from "./texts.js";
 
 const DEBOUNCE_MS = 100;
 const FIRST_RETRY_MS = 500;
-const LAST_RETRY_MS = 20_000;
+const LAST_RETRY_MS = 8_000;
 const OFFLINE_AFTER_MS = 5_000;
 
 const indicator = document.getElementById("live");
@@ -96,8 +96,8 @@ function lost() {
 }
 
 function connect() {
-  clearTimeout(retryTimer);
   if (socket) return;
+  clearTimeout(retryTimer);
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const opening = new WebSocket(`${scheme}://${location.host}/ws/live/`);
   socket = opening;
@@ -125,6 +125,9 @@ document.addEventListener("visibilitychange", () => {
   missed.forEach(changed);
 });
 addEventListener("online", connect);
+document.body.addEventListener("htmx:afterRequest", ({ detail }) => {
+  if (detail.successful && lostAt) connect(); // kvmweb answers again: no need to wait for the next try
+});
 addEventListener("offline", () => socket?.close());
 addEventListener("pagehide", () => {
   const leaving = socket;

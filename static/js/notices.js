@@ -15,10 +15,11 @@ export function showNotes(notes) {
   target.scrollIntoView({ block: "nearest" });
 }
 
-/** A note of our own. `kind` is "bad", "warn", "info" or "ok". */
-export function say(words, kind = "bad") {
+/** A note of our own. `kind` is "bad", "warn", "info" or "ok"; `name` lets it be taken back by `unsay`. */
+export function say(words, kind = "bad", name = "") {
   const note = document.createElement("div");
   note.className = `note note-${kind}`;
+  note.dataset.note = name;
   note.setAttribute("role", kind === "bad" ? "alert" : "status");
   const body = document.createElement("div");
   body.className = "grow";
@@ -30,6 +31,11 @@ export function say(words, kind = "bad") {
   close.textContent = text("close");
   note.append(body, close);
   showNotes([note]);
+}
+
+/** Takes the notes called `name` away: what they said holds no longer. */
+export function unsay(name) {
+  document.querySelectorAll(`.note[data-note="${name}"]`).forEach((note) => note.remove());
 }
 
 document.addEventListener("click", (event) => {

@@ -157,3 +157,14 @@ def test_initials_and_hues_are_stable():
     assert ui.initials("admin") == "ad"
     assert ui.tag_hue("prod") == ui.tag_hue("prod")
     assert {ui.tag_hue(f"tag-{n}") for n in range(40)} == {"t1", "t2", "t3", "t4"}
+
+
+def test_a_spark_keeps_within_its_box_and_bridges_gaps():
+    html = render("{% spark values 100 90 %}", values=[0, None, 50, 250])
+    assert 'd="M0.0 17.0L37.3 9.0L56.0 1.0"' in html
+    assert 'class="spark hot"' in html
+
+
+@pytest.mark.parametrize("values", [[], [None], [5], [None, None]])
+def test_a_spark_without_two_samples_is_empty(values):
+    assert "<path" not in render("{% spark values %}", values=values)

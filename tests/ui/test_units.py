@@ -93,3 +93,10 @@ def test_numbers_follow_the_language():
     with translation.override("de"):
         assert units.size(1_610_612_736) == "1,5 GiB"
         assert units.size(1024**3) == "1 GiB"
+
+
+def test_a_part_is_shown_in_the_unit_of_the_whole():
+    assert ui.mebibytes_of(5018, 15974) == "4.9 / 15.6 GiB"
+    assert ui.filesize_of(0, 1024**4) == "0 / 1 TiB"
+    assert ui.mebibytes_of(None, 2048) == "2 GiB"
+    assert ui.mebibytes_of("", None) == "—"
