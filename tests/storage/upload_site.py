@@ -135,7 +135,7 @@ def prepared() -> tuple[Path, dict[str, Any]]:
     directory = Path(tempfile.mkdtemp(prefix="kvmweb-upload-tests-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     environment = {**os.environ, **SETTINGS, "KVMWEB_VAR": str(directory)}
-    command = [sys.executable, HERE / "upload_setup.py"]
+    command = [sys.executable, str(HERE / "upload_setup.py")]
     done = subprocess.run(
         command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=120
     )
