@@ -1,108 +1,114 @@
-"""What the first kilobytes of an installation disc say: its names, its size, what boots it.
+"""The header of an ISO image: what it is called, and whether it boots.
 
-ECMA-119 (ISO 9660) for the volume descriptors, "El Torito" 1.0 for the boot catalogue. A sector has 2,048 bytes.
+ISO 9660 (ECMA-119) descriptors start at sector 16, El Torito's boot catalogue lies where one of them points.
+https://wiki.osdev.org/ISO_9660 and https://wiki.osdev.org/El-Torito
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
+from typing import NamedTuple
 
 from virt.types import IsoHeader
 
-SECTOR = 2048
-FIRST_DESCRIPTOR = 16
-MOST_DESCRIPTORS = 32
-PRIMARY, BOOT_RECORD, END = 1, 0, 255
-PLATFORM_BIOS, PLATFORM_EFI = 0x00, 0xEF
-EL_TORITO = b"EL TORITO SPECIFICATION"
-# How the names on discs spell the architectures, the more telling spelling first.
-ARCHITECTURES = {
-    "x86_64": ("x86_64", "x86-64", "amd64", "x64free", "x64fre", "_x64", "-x64"),
-    "aarch64": ("aarch64", "arm64", "a64fre"),
-    "ppc64le": ("ppc64le", "ppc64el"),
-    "s390x": ("s390x",),
-    "riscv64": ("riscv64",),
-    "i686": ("i386", "i686", "x86fre", "_x86"),
-}
-
 Read = Callable[[int, int], bytes]
+"""read(offset, length) gives up to `length` bytes of the image; fewer at its end."""
+
+SECTOR = 2048
+FIRST_SECTOR = 16
+MAX_DESCRIPTORS = 32  # real images have three or four
+HEADER_BYTES = (FIRST_SECTOR + MAX_DESCRIPTORS) * SECTOR
+
+_BOOT, _PRIMARY, _END = 0, 1, 255
+_X86_BIOS, _EFI = 0x00, 0xEF
+_BOOTABLE = 0x88
+_UDF = (b"BEA01", b"NSR02", b"NSR03", b"TEA01")
+
+_ARCHES = (
+    (r"x86_64|amd64|x64", "x86_64"),
+    (r"aarch64|arm64", "aarch64"),
+    (r"ppc64le|ppc64el", "ppc64le"),
+    (r"s390x", "s390x"),
+    (r"riscv64", "riscv64"),
+    (r"i[3456]86|x86", "i686"),
+)
 
 
 def read_iso(read: Read) -> IsoHeader | None:
-    """The header of the image behind `read(offset, length)` (bytes), or None when it is not an ISO 9660 image.
+    """Read an image's header; a few kilobytes are asked for. None for what is no ISO image.
 
-    A disc that is UDF only, as some of Windows are, comes back with `is_udf` and empty names.
+    An image with UDF only (some newer ones for Windows) has none of these names: it comes back empty, with `is_udf`.
     """
-    primary: bytes | None = None
-    catalogue_sector: int | None = None
-    udf = False
-    for descriptor in _descriptors(read):
-        kind, identifier = descriptor[0], descriptor[1:6]
-        if identifier in (b"NSR02", b"NSR03"):
-            udf = True
-        elif identifier == b"CD001" and kind == PRIMARY and primary is None:
-            primary = descriptor
-        elif identifier == b"CD001" and kind == BOOT_RECORD and descriptor[7:].startswith(EL_TORITO):
-            catalogue_sector = struct.unpack_from("<I", descriptor, 71)[0]
-    if primary is None and not udf:
-        return None
-    platforms = _platforms(read(catalogue_sector * SECTOR, SECTOR)) if catalogue_sector else set()
-    names = [_name(primary, start, length) for start, length in ((40, 32), (8, 32), (318, 128), (574, 128))]
-    blocks = struct.unpack_from("<I", primary, 80)[0] if primary else 0
+    descriptors = _descriptors(read)
+    primary = next((sector for kind, sector in descriptors if kind == _PRIMARY), None)
+    if primary is None:
+        is_udf = read(FIRST_SECTOR * SECTOR, 6)[1:6] in _UDF
+        return _empty_udf() if is_udf else None
+    platforms = _boot_platforms(read, descriptors)
+    volume_id = _text(primary, 40, 32)
+    blocks, block_bytes = int.from_bytes(primary[80:84], "little"), int.from_bytes(primary[128:130], "little")
     return IsoHeader(
-        volume_id=names[0],
-        system_id=names[1],
-        publisher_id=names[2],
-        application_id=names[3],
-        size_bytes=blocks * SECTOR,
-        boots_bios=PLATFORM_BIOS in platforms,
-        boots_uefi=PLATFORM_EFI in platforms,
-        arch=_architecture(names[0]),
-        is_udf=udf,
+        volume_id=volume_id,
+        system_id=_text(primary, 8, 32),
+        publisher_id=_text(primary, 318, 128),
+        application_id=_text(primary, 574, 128),
+        size_bytes=blocks * (block_bytes or SECTOR),
+        boots_bios=_X86_BIOS in platforms,
+        boots_uefi=_EFI in platforms,
+        arch=_arch(volume_id),
     )
 
 
-def _descriptors(read: Read) -> Iterator[bytes]:
-    """The volume descriptors, and after their end the ones that announce UDF."""
-    block = read(FIRST_DESCRIPTOR * SECTOR, MOST_DESCRIPTORS * SECTOR)
-    for start in range(0, len(block) - SECTOR + 1, SECTOR):
-        descriptor = block[start : start + SECTOR]
-        if descriptor[1:6] not in (b"CD001", b"BEA01", b"NSR02", b"NSR03", b"TEA01", b"BOOT2"):
-            return
-        yield descriptor
+class _Descriptor(NamedTuple):
+    kind: int
+    sector: bytes
 
 
-def _platforms(catalogue: bytes) -> set[int]:
-    """For which platforms the boot catalogue has a bootable entry."""
-    if len(catalogue) < 64 or catalogue[0] != 1 or catalogue[30:32] != b"\x55\xaa":
-        return set()
-    bootable = 0x88
-    found = {catalogue[1]} if catalogue[32] == bootable else set()
-    position = 64
-    while position + 32 <= len(catalogue) and catalogue[position] in (0x90, 0x91):  # section headers; 0x91 is the last
-        header, platform = catalogue[position], catalogue[position + 1]
-        entries = struct.unpack_from("<H", catalogue, position + 2)[0]
-        section = catalogue[position + 32 : position + 32 + 32 * entries]
-        if any(section[start] == bootable for start in range(0, len(section), 32)):
-            found.add(platform)
-        position += 32 + 32 * entries
-        if header == 0x91:
+def _descriptors(read: Read) -> list[_Descriptor]:
+    found = []
+    for n in range(FIRST_SECTOR, FIRST_SECTOR + MAX_DESCRIPTORS):
+        sector = read(n * SECTOR, SECTOR)
+        if len(sector) < SECTOR or sector[1:6] != b"CD001" or sector[0] == _END:
             break
+        found.append(_Descriptor(sector[0], sector))
     return found
 
 
-def _name(descriptor: bytes | None, start: int, length: int) -> str:
-    """A padded name. One that begins with an underscore is a file on the disc, which we do not read."""
-    if descriptor is None:
-        return ""
-    raw = descriptor[start : start + length].split(b"\0")[0]
-    return raw.decode("utf-8", errors="replace").strip()
+def _boot_platforms(read: Read, descriptors: list[_Descriptor]) -> set[int]:
+    """Platforms that the boot catalogue has a bootable entry for."""
+    boot = next((s for kind, s in descriptors if kind == _BOOT and s[7:30] == b"EL TORITO SPECIFICATION"), None)
+    if boot is None:
+        return set()
+    catalogue = read(int.from_bytes(boot[71:75], "little") * SECTOR, SECTOR)
+    if len(catalogue) < 64 or catalogue[0] != 1 or catalogue[30:32] != b"\x55\xaa":
+        return set()
+    platforms, platform = set(), catalogue[1]
+    for at in range(32, len(catalogue) - 31, 32):
+        entry = catalogue[at : at + 32]
+        if entry[0] in (0x90, 0x91):  # the header of a section for another platform
+            platform = entry[1]
+        elif entry[0] == _BOOTABLE:
+            platforms.add(platform)
+        elif entry[0] == 0 and at > 32:
+            break
+    return platforms
 
 
-def _architecture(volume_id: str) -> str | None:
-    lowered = volume_id.lower()
-    for arch, spellings in ARCHITECTURES.items():
-        if any(spelling in lowered for spelling in spellings):
+def _text(sector: bytes, at: int, length: int) -> str:
+    raw = sector[at : at + length].replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    return "".join(character for character in raw if character.isprintable())
+
+
+def _arch(volume_id: str) -> str | None:
+    for pattern, arch in _ARCHES:
+        if re.search(rf"(?<![a-z0-9])({pattern})(?![a-z0-9])", volume_id, re.IGNORECASE):
             return arch
     return None
+
+
+def _empty_udf() -> IsoHeader:
+    return IsoHeader(
+        volume_id="", system_id="", publisher_id="", application_id="", size_bytes=0,
+        boots_bios=False, boots_uefi=False, arch=None, is_udf=True,
+    )  # fmt: skip

@@ -1,235 +1,257 @@
-"""Which system an installation disc carries, and what that system needs: osinfo-db, our overlay, educated guesses."""
+"""Which system an installation medium carries, and what a system needs: from osinfo-db, and an overlay for newer ones.
+
+The index is built at the first question in a process and takes a few megabytes.
+"""
 
 from __future__ import annotations
 
+import datetime
+import functools
 import re
-from datetime import UTC, datetime
-from functools import lru_cache
+from typing import NamedTuple
 
-from virt.osinfo_index import Media, Resources, System, lineage, systems
+from virt.osinfo_index import Entry, Index, Medium, build, database_directories
+from virt.osinfo_nearest import family_and_version
 from virt.types import IsoHeader, OsChoice, OsMatch, OsTraits
 
-# What a device is called in osinfo-db; either of the two forms of a virtio device will do.
-VIRTIO_NET = ("http://pcisig.com/pci/1af4/1000", "http://pcisig.com/pci/1af4/1041")
-VIRTIO_DISK = ("http://pcisig.com/pci/1af4/1001", "http://pcisig.com/pci/1af4/1042")
-VIRTIO_BALLOON = ("http://pcisig.com/pci/1af4/1002", "http://pcisig.com/pci/1af4/1045")
-VIRTIO_RNG = ("http://pcisig.com/pci/1af4/1005", "http://pcisig.com/pci/1af4/1044")
-USB_TABLET = ("http://usb.org/usb/80ee/0021",)
-Q35 = ("http://qemu.org/chipset/x86/q35",)
-
-GENERIC_LINUX = "http://libosinfo.org/linux/2022"
 UNKNOWN = "http://libosinfo.org/unknown"
-FAMILIES = {
-    "winnt": "windows",
-    "linux": "linux",
-    "freebsd": "bsd",
-    "openbsd": "bsd",
-    "netbsd": "bsd",
-    "dragonflybsd": "bsd",
-}
-MOST_SUGGESTED_MIB = 8192
+GENERIC_LINUX = "http://libosinfo.org/linux/2022"
 
-# Discs of versions that nobody has listed yet: where the version stands in the volume's name, and how the ids of that
-# distribution begin.
-SHAPES: list[tuple[str, str]] = [
-    (r"^(?:Debian|d-live) (?P<v>\d+)", "http://debian.org/debian/"),
-    (r"^[KXL]?ubuntu(?:-Server|-MATE)? (?P<v>\d+\.\d+)", "http://ubuntu.com/ubuntu/"),
-    (r"^Fedora-.*?(?<![\d.])(?P<v>\d{2})(?:-\d|$)", "http://fedoraproject.org/fedora/"),
-    (r"^RHEL-(?P<v>\d+[-.]\d+)", "http://redhat.com/rhel/"),
-    (r"^CentOS-Stream-(?P<v>\d+)", "http://centos.org/centos-stream/"),
-    (r"^CentOS[ -](?P<v>\d+)", "http://centos.org/centos/"),
-    (r"^AlmaLinux-(?P<v>\d+[-.]\d+)", "http://almalinux.org/almalinux/"),
-    (r"^Rocky-(?P<v>\d+[-.]\d+)", "http://rockylinux.org/rocky/"),
-    (r"^OL-(?P<v>\d+-\d+)", "http://oracle.com/ol/"),
-    (r"Leap-(?P<v>\d+\.\d+)", "http://opensuse.org/opensuse/"),
-    (r"^openSUSE-Tumbleweed", "http://opensuse.org/opensuse/tumbleweed"),
-    (r"^SLE-(?P<v>\d+(?:-SP\d)?)", "http://suse.com/sle/"),
-    (r"^openEuler-(?P<v>\d+\.\d+)", "http://openeuler.org/openeuler/"),
-    (r"^Anolis(?:OS)?-(?P<v>\d+)", "http://openanolis.org/anolis/"),
-    (r"^Kylin-Server", "http://kylinos.cn/kylin-server/v10"),
-    (r"^alpine-\S+ v?(?P<v>\d+\.\d+)", "http://alpinelinux.org/alpinelinux/"),
-    (r"^ARCH_\d", "http://archlinux.org/archlinux/rolling"),
-    (r"^nixos-(?P<v>\d+\.\d+)", "http://nixos.org/nixos/"),
-    (r"^(?P<v>\d+_\d+)_RELEASE", "http://freebsd.org/freebsd/"),
-    (r"^PVE", "http://proxmox.com/pve/"),
-    (r"^(?:J_)?(?:SSS|SERVER)_X64FRE", "http://microsoft.com/win/2k22"),
-    (r"^(?:J_)?C[A-Z]{3,5}_X64FRE", "http://microsoft.com/win/11"),
-]
+_PCI = "http://pcisig.com/pci/1af4/"
+_NET = (_PCI + "1000", _PCI + "1041")
+_DISK = (_PCI + "1001", _PCI + "1042")
+_RNG = (_PCI + "1005", _PCI + "1044")
+_BALLOON = (_PCI + "1002", _PCI + "1045")
+_TABLET = ("http://usb.org/usb/80ee/0021",)
+_Q35 = ("http://qemu.org/chipset/x86/q35",)
+
+# What osinfo-db does not say: these refuse to install without them.
+_NEED_TPM = {"http://microsoft.com/win/11"}
+_FAMILIES = {"linux": "linux", "winnt": "windows", "win9x": "windows", "win16": "windows"}
+_BSDS = {"freebsd", "openbsd", "netbsd", "dragonflybsd", "bsd"}
+
+_GIB = 2**30
+# Memory, disk: below these a default install is no joy, whatever the vendor's minimum says. Alpine asks for less and means it.
+_FLOORS = {"linux": (1024, 10), "windows": (4096, 40), "bsd": (1024, 10), "other": (1024, 10)}
+_SMALL = {"alpinelinux", "cirros", "freedos", "msdos"}
 
 
 def detect_media(header: IsoHeader) -> OsMatch | None:
-    """The system on a disc, or None when its names tell nothing.
-
-    `confidence` says how it was found: "exact" in the database, "nearest" known version, or a "guess".
-    """
-    exact = _exact(header)
-    if exact:
-        # Some discs, those of Windows among them, do not tell versions apart: then it is the newest, and not certain.
-        best = max(exact, key=_age)
-        rivals = [os for os in exact if os is not best and not best.version.startswith(f"{os.version}.")]
-        return _match(best, header, "nearest" if rivals else "exact")
-    for shape, ids in SHAPES:
-        if found := re.search(shape, header.volume_id, re.IGNORECASE):
-            version = re.sub(r"\D+", ".", found.groupdict().get("v") or "")
-            nearest = _nearest(ids, version)
-            return _match(nearest, header, "nearest") if nearest else None
-    if re.search(r"linux", f"{header.volume_id} {header.system_id} {header.application_id}", re.IGNORECASE):
-        generic = systems().get(GENERIC_LINUX)
-        return _match(generic, header, "guess") if generic and header.is_bootable else None
-    return None
+    """The system on an image: "exact" as osinfo-db describes it, "guess" where several carry the same label (the newest is taken),
+    "nearest" when only its family is known (the closest version we know). None when nothing fits."""
+    index = _index()
+    matches = sorted(((_rank(index, medium, header), medium) for medium in index.media if _fits(medium, header)), key=_first)
+    if matches and matches[-1][0].is_named:
+        rank, best = matches[-1]
+        rivals = {medium.os_id for other, medium in matches if other[:-1] == rank[:-1]}
+        confidence = "exact" if len(rivals) == 1 else "guess"
+        return _match(index.entries[best.os_id], header.arch or best.arch or None, confidence)
+    found = family_and_version(header.volume_id, header.application_id)
+    nearest = _nearest(index, *found) if found else None
+    if nearest is None and matches:
+        nearest = index.entries[matches[-1][1].os_id]
+    return _match(nearest, header.arch, "nearest") if nearest else None
 
 
 def list_os() -> list[OsChoice]:
-    """All known systems for a picker, newest first within a distribution; those past their end of life come last."""
+    """Every system to choose from, newest first; those without a date after them, and the unknown one at the end."""
+    index = _index()
     choices = [
         OsChoice(
-            id=system.id,
-            short_id=system.short_id,
-            name=system.name,
-            family=_family(system),
-            distro=system.distro,
-            version=system.version,
-            eol=_is_over(system),
-            released=system.released,
+            id=entry.id,
+            short_id=entry.short_id,
+            name=entry.name,
+            family=_family(entry),
+            distro=entry.distro,
+            version=entry.version,
+            eol=_is_over(entry),
+            released=entry.released,
         )
-        for system in systems().values()
-        if system.name
+        for entry in index.entries.values()
+        if entry.id != UNKNOWN and not entry.id.endswith("/unknown")
     ]
-    return sorted(choices, key=lambda os: (os.eol, _order(os.distro), [-part for part in _version_key(os.version)]))
+    choices.sort(key=lambda choice: choice.name)
+    choices.sort(key=lambda choice: choice.released, reverse=True)
+    return [*choices, _UNKNOWN_CHOICE]
 
 
-@lru_cache(maxsize=64)
 def traits(os_id: str) -> OsTraits:
-    """What a system needs and has drivers for. An id that nobody knows gives the traits of a modern, unknown system."""
-    system = systems().get(os_id)
-    if system is None or system.id == UNKNOWN:
+    """What the system of that id needs and has drivers for. An id that nobody knows gets what suits most: no virtio, BIOS."""
+    index = _index()
+    entry = index.entries.get(os_id)
+    if entry is None or os_id == UNKNOWN:
         return _unknown(os_id)
-    windows = _family(system) == "windows"
-    minimum, recommended = _inherited(system, "minimum"), _inherited(system, "recommended")
-    # libosinfo's figures are what installs; what is pleasant is about twice that.
-    memory_mib = recommended.memory_mib or min(MOST_SUGGESTED_MIB, 2 * minimum.memory_mib) or 2048
-    modern_windows = windows and _version_key(system.version)[:1] >= [10]
-    needs_tpm = system.short_id in ("win11", "win11n") or "win/11" in system.id
+    devices = _devices(index, entry.id)
+    family = _family(entry)
+    year = int(entry.released[:4]) if entry.released[:4].isdigit() else 9999
+    resources = _resources(index, entry.id)
+    memory_floor, disk_floor = (0, 1) if entry.distro in _SMALL or year < 2010 else _FLOORS[family]
+    minimum_mib = max(1, resources.get("minimum.ram", 0) // 2**20) if resources else memory_floor
+    minimum_gib = -(-resources.get("minimum.storage", 0) // _GIB)
+    needs_uefi = entry.boots_bios is False and entry.boots_efi is True
     return OsTraits(
-        id=system.id,
-        short_id=system.short_id,
-        name=system.name,
-        family=_family(system),
-        distro=system.distro,
-        version=system.version,
-        min_memory_mib=minimum.memory_mib or 128,
-        min_vcpus=minimum.vcpus or 1,
-        min_disk_gib=minimum.disk_gib or 1,
-        memory_mib=max(memory_mib, minimum.memory_mib),
-        vcpus=max(recommended.vcpus, minimum.vcpus, 2),
-        disk_gib=max(recommended.disk_gib, minimum.disk_gib, 20),
-        virtio_disk=_has(system, VIRTIO_DISK),
-        virtio_net=_has(system, VIRTIO_NET),
-        virtio_rng=_has(system, VIRTIO_RNG),
-        virtio_balloon=_has(system, VIRTIO_BALLOON) or _has(system, VIRTIO_DISK),
-        usb_tablet=_has(system, USB_TABLET) or windows or _family(system) == "linux",
-        q35=_has(system, Q35) or modern_windows or _has(system, VIRTIO_DISK),
-        needs_uefi=needs_tpm or any(ancestor.bios_fails for ancestor in lineage(system)),
-        needs_secure_boot=needs_tpm,
-        needs_tpm=needs_tpm,
+        id=entry.id,
+        short_id=entry.short_id,
+        name=entry.name,
+        family=family,
+        distro=entry.distro,
+        version=entry.version,
+        min_memory_mib=max(16, minimum_mib),
+        min_vcpus=max(1, resources.get("minimum.n-cpus", 1)),
+        min_disk_gib=max(1, minimum_gib),
+        memory_mib=max(256, memory_floor, minimum_mib, resources.get("recommended.ram", 0) // 2**20),
+        vcpus=max(resources.get("recommended.n-cpus", 0), resources.get("minimum.n-cpus", 0), 2 if year >= 2010 else 1),
+        disk_gib=max(disk_floor, minimum_gib, -(-resources.get("recommended.storage", 0) // _GIB)),
+        virtio_disk=_any(devices, _DISK),
+        virtio_net=_any(devices, _NET),
+        virtio_rng=_any(devices, _RNG),
+        virtio_balloon=_any(devices, _BALLOON),
+        usb_tablet=_any(devices, _TABLET) or year >= 2007,
+        q35=_any(devices, _Q35) or year >= 2012,
+        needs_uefi=needs_uefi,
+        needs_secure_boot=entry.id in _NEED_TPM,
+        needs_tpm=entry.id in _NEED_TPM,
     )
 
 
-def _unknown(os_id: str) -> OsTraits:
-    """Something from this century: it has virtio drivers, unless somebody says otherwise."""
-    return OsTraits(
-        id=os_id, short_id="unknown", name="", family="other", distro="", version="",
-        min_memory_mib=64, min_vcpus=1, min_disk_gib=1, memory_mib=2048, vcpus=2, disk_gib=20,
-        virtio_disk=True, virtio_net=True, virtio_rng=True, virtio_balloon=True, usb_tablet=True, q35=True,
-        needs_uefi=False, needs_secure_boot=False, needs_tpm=False,
-    )  # fmt: skip
+def forget() -> None:
+    """Read the database anew at the next question, such as after osinfo-db-import."""
+    _index.cache_clear()
 
 
-def _exact(header: IsoHeader) -> list[System]:
-    named = [system for system in systems().values() if any(_is_on(media, header) for media in system.media)]
-    return [system for system in named if _is_release(system) or not system.version]
+@functools.lru_cache(maxsize=1)
+def _index() -> Index:
+    return build(database_directories())
 
 
-def _is_on(media: Media, header: IsoHeader) -> bool:
-    """Whether the disc has all the names that the database knows of this medium; one without any name says nothing."""
-    if media.volume_id is None:
-        return False
-    if header.arch and media.arch not in ("all", header.arch):
-        return False
-    return all(
-        pattern is None or _compiled(pattern).search(name)
-        for pattern, name in (
-            (media.volume_id, header.volume_id),
-            (media.system_id, header.system_id),
-            (media.publisher_id, header.publisher_id),
-            (media.application_id, header.application_id),
-        )
-    )
+def _fits(medium: Medium, header: IsoHeader) -> bool:
+    for pattern, value in (
+        (medium.volume, header.volume_id),
+        (medium.system, header.system_id),
+        (medium.publisher, header.publisher_id),
+        (medium.application, header.application_id),
+    ):
+        if pattern and (_literal(pattern) not in value or not _search(pattern, value)):
+            return False
+    if header.arch and medium.arch and medium.arch != "all":
+        return header.arch == medium.arch or {header.arch, medium.arch} <= {"i386", "i686"}
+    return True
 
 
-@lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """libosinfo matches like g_regex_match_simple: anywhere in the name."""
+def _literal(pattern: str) -> str:
+    """What any match starts with: spares compiling nearly all of the 2,000 patterns."""
+    if "|" in pattern:
+        return ""
+    found = re.match(r"\^?([A-Za-z0-9 _-]*)(.?)", pattern)
+    if found is None:
+        return ""
+    return found[1][:-1] if found[2] in ("?", "*", "{") else found[1]
+
+
+def _search(pattern: str, value: str) -> bool:
     try:
-        return re.compile(pattern)
-    except re.error:  # glib's regular expressions know a little more than Python's
-        return re.compile(r"(?!)")
+        return re.search(pattern, value) is not None
+    except re.error:
+        return False  # written for GLib's engine, which knows more
 
 
-def _nearest(ids: str, version: str) -> System | None:
-    """Of the systems whose ids begin so the newest that is not newer than `version`, else the oldest."""
-    known = sorted((os for os in systems().values() if os.id.startswith(ids) and _is_release(os)), key=_age)
-    wanted = _version_key(version)
-    older = [os for os in known if not wanted or _version_key(os.version) <= wanted]
-    return (older or known[:1])[-1] if known else systems().get(ids)
+class _Rank(NamedTuple):
+    """The best is the highest: a named version before "unknown" ones, then who says more, then the newest."""
+
+    is_named: bool
+    label_length: int
+    parts: int
+    released: str
 
 
-def _is_release(system: System) -> bool:
-    """Not one of the database's stand-ins for "some version"."""
-    return system.version[:1].isdigit() and not system.version.endswith("unknown")
+def _rank(index: Index, medium: Medium, header: IsoHeader) -> _Rank:
+    entry = index.entries[medium.os_id]
+    label = re.search(medium.volume, header.volume_id) if medium.volume else None
+    return _Rank(
+        is_named=not (entry.id.endswith("unknown") or "unknown" in entry.short_id),
+        label_length=len(label[0]) if label else 0,
+        parts=sum(bool(part) for part in (medium.volume, medium.system, medium.publisher, medium.application)),
+        released=entry.released,
+    )
 
 
-def _age(system: System) -> tuple[list[int], str]:
-    return _version_key(system.version), system.released
+def _first(pair: tuple[_Rank, Medium]) -> _Rank:
+    return pair[0]
 
 
-def _match(system: System, header: IsoHeader, confidence: str) -> OsMatch:
+def _nearest(index: Index, prefix: str, version: tuple[int, ...]) -> Entry | None:
+    """The highest version that is not above the wanted one, else the lowest above it."""
+    known = sorted(
+        (numbers, entry.id)
+        for entry in index.entries.values()
+        if entry.id.startswith(prefix) and (numbers := _numbers(entry.id.removeprefix(prefix)))
+    )
+    below = [pair for pair in known if pair[0] <= version]
+    chosen = below[-1] if below else known[0] if known else None
+    return index.entries[chosen[1]] if chosen else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")) if re.fullmatch(r"\d+(\.\d+)*", version) else ()
+
+
+def _match(entry: Entry, arch: str | None, confidence: str) -> OsMatch:
     return OsMatch(
-        id=system.id,
-        short_id=system.short_id,
-        name=system.name,
-        version=system.version,
-        family=_family(system),
-        eol=_is_over(system),
-        arch=header.arch,
+        id=entry.id,
+        short_id=entry.short_id,
+        name=entry.name,
+        version=entry.version,
+        family=_family(entry),
+        eol=_is_over(entry),
+        arch=arch,
         confidence=confidence,
     )
 
 
-def _inherited(system: System, kind: str) -> Resources:
-    return next((found for each in lineage(system) if (found := getattr(each, kind)) != Resources()), Resources())
+def _family(entry: Entry) -> str:
+    return "bsd" if entry.family in _BSDS else _FAMILIES.get(entry.family, "other")
 
 
-def _has(system: System, devices: tuple[str, ...]) -> bool:
-    """Whether one of `devices` works: the nearest ancestor that says something about it decides."""
-    for each in lineage(system):
-        said = [each.devices[device] for device in devices if device in each.devices]
-        if said:
-            return any(said)
-    return False
+def _is_over(entry: Entry) -> bool:
+    return bool(entry.eol) and entry.eol < datetime.date.today().isoformat()
 
 
-def _family(system: System) -> str:
-    return FAMILIES.get(system.family, "other")
+def _devices(index: Index, os_id: str, seen: frozenset[str] = frozenset()) -> dict[str, bool]:
+    """Devices of a system and all that it derives from; the nearer one decides."""
+    entry = index.entries.get(os_id)
+    if entry is None or os_id in seen:
+        return {}
+    merged: dict[str, bool] = {}
+    for parent in entry.parents:
+        merged |= _devices(index, parent, seen | {os_id})
+    return merged | entry.devices
 
 
-def _is_over(system: System) -> bool:
-    return bool(system.end_of_life) and system.end_of_life < datetime.now(UTC).date().isoformat()
+def _resources(index: Index, os_id: str, seen: frozenset[str] = frozenset()) -> dict[str, int]:
+    """Needs of a system, or of the nearest one that it derives from and that has any."""
+    entry = index.entries.get(os_id)
+    if entry is None or os_id in seen:
+        return {}
+    inherited: dict[str, int] = {}
+    for parent in entry.parents:
+        inherited |= _resources(index, parent, seen | {os_id})
+    return inherited | entry.resources
 
 
-def _version_key(version: str) -> list[int]:
-    return [int(part) for part in re.findall(r"\d+", version)]
+def _any(devices: dict[str, bool], wanted: tuple[str, ...]) -> bool:
+    return any(devices.get(device, False) for device in wanted)
 
 
-def _order(distro: str) -> str:
-    return distro.lower() or "~"
+_UNKNOWN_CHOICE = OsChoice(
+    id=UNKNOWN, short_id="unknown", name="Generic or unknown system", family="other", distro="", version="",
+    eol=False, released="",
+)  # fmt: skip
+
+
+def _unknown(os_id: str) -> OsTraits:
+    return OsTraits(
+        id=os_id or UNKNOWN, short_id="unknown", name=_UNKNOWN_CHOICE.name, family="other", distro="", version="",
+        min_memory_mib=16, min_vcpus=1, min_disk_gib=1, memory_mib=2048, vcpus=2, disk_gib=20,
+        virtio_disk=False, virtio_net=False, virtio_rng=False, virtio_balloon=False, usb_tablet=True, q35=True,
+        needs_uefi=False, needs_secure_boot=False, needs_tpm=False,
+    )  # fmt: skip

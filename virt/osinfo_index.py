@@ -1,147 +1,134 @@
-"""osinfo-db in a form that is small enough to keep: read once per process, when somebody first asks.
+"""Reads osinfo-db and our overlay into plain values, file by file, so that no parsed tree stays in memory.
 
-https://libosinfo.org/docs/ . The places are libosinfo's own, later ones overrule earlier ones, so `osinfo-db-import`
-helps here too. Our overlay comes first: it knows systems that are newer than the database of a stable distribution.
+https://gitlab.com/libosinfo/osinfo-db/-/blob/main/docs/database-layout.txt
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-from virt.xmltree import Element, number, parse, text
+from lxml import etree
+
+from virt.xmltree import Element, number
+
+log = logging.getLogger(__name__)
 
 OVERLAY = Path(__file__).with_name("osinfo_overlay.xml")
-SYSTEM, LOCAL = Path("/usr/share/osinfo"), Path("/etc/osinfo")
-MIB, GIB = 2**20, 2**30
 
 
-@dataclass(frozen=True)
-class Media:
-    """How an installation disc of a system is known: regular expressions, None where anything goes."""
+@dataclass(slots=True)
+class Medium:
+    """Patterns that an ISO's header must match; a part without a pattern may be anything."""
 
+    os_id: str
     arch: str
-    volume_id: str | None
-    system_id: str | None
-    publisher_id: str | None
-    application_id: str | None
+    volume: str
+    system: str
+    publisher: str
+    application: str
 
 
-@dataclass(frozen=True)
-class Resources:
-    """Sizes in MiB and GiB; 0 where the database does not say."""
-
-    vcpus: int = 0
-    memory_mib: int = 0
-    disk_gib: int = 0
-
-
-@dataclass
-class System:
-    """A system as the database has it. `devices` maps a device's id to whether it works."""
+@dataclass(slots=True)
+class Entry:
+    """One <os> as the files have it, nothing inherited yet."""
 
     id: str
-    short_id: str
-    name: str
-    version: str
-    family: str
-    distro: str
-    released: str
-    end_of_life: str
-    derives_from: str
-    minimum: Resources
-    recommended: Resources
+    short_id: str = ""
+    name: str = ""
+    version: str = ""
+    family: str = ""
+    distro: str = ""
+    released: str = ""
+    eol: str = ""
+    parents: tuple[str, ...] = ()
     devices: dict[str, bool] = field(default_factory=dict)
-    bios_fails: bool = False
-    media: list[Media] = field(default_factory=list)
+    resources: dict[str, int] = field(default_factory=dict)  # "minimum.ram" and so on, for x86_64 or all
+    boots_bios: bool | None = None
+    boots_efi: bool | None = None
 
 
-@cache
-def systems() -> dict[str, System]:
-    """All known systems by libosinfo's id."""
-    found: dict[str, System] = {}
-    for path in _files():
-        try:
-            root = parse(path.read_bytes())
-        except (OSError, ValueError):  # a damaged file of somebody's own costs us that file only
-            continue
-        for element in root.iterfind("os"):
-            found[str(element.get("id", ""))] = _system(element)
-    return found
+@dataclass(slots=True)
+class Index:
+    entries: dict[str, Entry] = field(default_factory=dict)
+    media: list[Medium] = field(default_factory=list)
 
 
-def lineage(system: System) -> Iterator[System]:
-    """The system, what it derives from, what that derives from …"""
-    known, seen = systems(), set()
-    current: System | None = system
-    while current is not None and current.id not in seen:
-        seen.add(current.id)
-        yield current
-        current = known.get(current.derives_from)
+def database_directories() -> list[Path]:
+    """Where osinfo-db may be, as libosinfo looks for it; later ones add to earlier ones."""
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+    system = Path(os.environ.get("OSINFO_SYSTEM_DIR") or "/usr/share/osinfo")
+    return [system, Path("/etc/osinfo"), home / "osinfo", data / "osinfo"]
 
 
-def _files() -> Iterator[Path]:
-    yield OVERLAY
-    own = Path(os.environ.get("XDG_DATA_HOME", "~/.local/share")).expanduser() / "osinfo"
-    for place in (SYSTEM, LOCAL, own):
-        yield from sorted((place / "os").glob("**/*.xml"))
+def build(directories: list[Path]) -> Index:
+    """Read every system. A directory that is not there and a file that is broken are passed over."""
+    index = Index()
+    for directory in directories:
+        for path in sorted(directory.glob("os/**/*.xml")):
+            for element in _systems(path):
+                _read(index, element)
+    known = set(index.entries)
+    for element in _systems(OVERLAY):
+        if str(element.get("id")) in known:
+            index.media.extend(_media(element))
+        else:
+            _read(index, element)
+    return index
 
 
-def _system(element: Element) -> System:
-    distro = text(element, "distro")
-    relation = element.find("clones")
-    if relation is None:
-        relation = element.find("derives-from")
-    return System(
-        id=str(element.get("id", "")),
-        short_id=text(element, "short-id"),
-        name=text(element, "name"),
-        version=text(element, "version"),
-        family=text(element, "family"),
-        distro=distro,
-        released=text(element, "release-date"),
-        end_of_life=text(element, "eol-date"),
-        derives_from=str(relation.get("id", "")) if relation is not None else "",
-        minimum=_resources(element, "minimum"),
-        recommended=_resources(element, "recommended"),
-        devices={
-            str(device.get("id", "")): device.get("supported") != "false"
-            for device in element.iterfind("devices/device")
-        },
-        bios_fails=any(
-            firmware.get("type") == "bios" and firmware.get("supported") == "false"
-            for firmware in element.iterfind("firmware")
-        ),
-        media=[_media(media) for media in element.iterfind("media") if media.find("iso") is not None],
-    )
+def _systems(path: Path) -> Iterator[Element]:
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
+    try:
+        yield from etree.parse(str(path), parser).getroot().iterfind("os")
+    except (OSError, etree.XMLSyntaxError) as exc:
+        log.warning("%s cannot be read: %s", path, exc)
 
 
-def _resources(element: Element, kind: str) -> Resources:
-    """The resources for x86_64 where they differ by architecture, else those for all."""
-    by_arch = {str(part.get("arch", "all")): part.find(kind) for part in element.iterfind("resources")}
-    part = by_arch.get("x86_64")
-    if part is None:
-        part = by_arch.get("all")
-    if part is None:
-        return Resources()
-    return Resources(
-        vcpus=number(part.findtext("n-cpus")),
-        memory_mib=number(part.findtext("ram")) // MIB,
-        disk_gib=-(-number(part.findtext("storage")) // GIB),
-    )
+def _read(index: Index, element: Element) -> None:
+    """Add an <os>; a second one of the same id (osinfo-db splits some) fills in and overrides what it has."""
+    entry = index.entries.setdefault(str(element.get("id")), Entry(id=str(element.get("id"))))
+    for attribute, tag in (
+        ("short_id", "short-id"), ("name", "name"), ("version", "version"), ("family", "family"),
+        ("distro", "distro"), ("released", "release-date"), ("eol", "eol-date"),
+    ):  # fmt: skip
+        if value := (element.findtext(tag) or "").strip():
+            setattr(entry, attribute, value)
+    parents = [str(e.get("id")) for tag in ("derives-from", "clones") for e in element.iterfind(tag)]
+    entry.parents = tuple(dict.fromkeys([*entry.parents, *parents]))
+    for device in element.iterfind("devices/device"):
+        entry.devices[str(device.get("id"))] = device.get("supported") != "false"
+    for resources in element.iterfind("resources"):
+        if resources.get("arch") in ("x86_64", "all"):
+            _read_resources(entry, resources)
+    for firmware in element.iterfind("firmware"):
+        if firmware.get("arch") in ("x86_64", "all", None):
+            offered = firmware.get("supported") != "false"
+            if firmware.get("type") == "bios":
+                entry.boots_bios = offered
+            elif str(firmware.get("type", "")).startswith("efi"):
+                entry.boots_efi = offered
+    index.media.extend(_media(element))
 
 
-def _media(element: Element) -> Media:
-    def pattern(name: str) -> str | None:
-        return text(element, f"iso/{name}") or None
+def _read_resources(entry: Entry, resources: Element) -> None:
+    is_own_arch = resources.get("arch") == "x86_64"
+    for level in ("minimum", "recommended"):
+        for name in ("ram", "n-cpus", "storage"):
+            value = number(resources.findtext(f"{level}/{name}"))
+            if value and (is_own_arch or f"{level}.{name}" not in entry.resources):
+                entry.resources[f"{level}.{name}"] = value
 
-    return Media(
-        arch=str(element.get("arch", "all")),
-        volume_id=pattern("volume-id"),
-        system_id=pattern("system-id"),
-        publisher_id=pattern("publisher-id"),
-        application_id=pattern("application-id"),
-    )
+
+def _media(element: Element) -> Iterator[Medium]:
+    for media in element.iterfind("media"):
+        patterns = [
+            (media.findtext(f"iso/{tag}") or "").strip()
+            for tag in ("volume-id", "system-id", "publisher-id", "application-id")
+        ]
+        if any(patterns):
+            yield Medium(str(element.get("id")), str(media.get("arch", "")), *patterns)
