@@ -49,7 +49,7 @@ class Socket:
 
 @pytest.fixture(autouse=True)
 def no_channel_layer(monkeypatch):
-    """The test plays the socket, so what models publish goes nowhere (and async_to_sync cannot run beside Playwright)."""
+    """The test plays the socket: what models publish goes nowhere, and async_to_sync cannot run beside Playwright."""
     monkeypatch.setattr("jobs.live._send", lambda topics: None)
 
 
@@ -78,7 +78,7 @@ def site(live_server, settings):
 
 @pytest.fixture
 def page(browser: Browser, site: str, socket: Socket, admin, client):
-    """A page of an administrator who is logged in. It ends with a clean console: no script error, nothing that the CSP refused."""
+    """A page of an administrator who is logged in. At its end no script has failed and the CSP has refused nothing."""
     client.force_login(admin)
     context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=site)
     name = settings.SESSION_COOKIE_NAME
