@@ -1,7 +1,7 @@
 """A connection to one host's libvirt on which nothing can hang for ever.
 
-libvirt has no deadline per call: a call to a host that vanished blocks for as long as TCP allows. So each connection has a
-thread of its own that makes the calls, and the caller waits on it for as long as it likes.
+libvirt has no deadline per call: a call to a host that vanished blocks for as long as TCP allows. So each connection
+has a thread of its own that makes the calls, and the caller waits on it for as long as it likes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 import libvirt
 
 from virt import event_loop
-from virt.errors import HostTimeout, HostUnreachable, from_libvirt
+from virt.errors import HostTimeout, HostUnreachable
+from virt.libvirt_errors import from_libvirt
 
 T = TypeVar("T")
 
@@ -45,9 +46,9 @@ def is_plain_local(uri: str) -> bool:
 class Connection:
     """An open libvirt connection. Use it as a context manager, from any thread, for one call at a time.
 
-    A call whose deadline passes leaves its thread behind (it ends when libvirt lets go) and the connection dead: whatever is
-    asked of it afterwards raises HostUnreachable. The same goes for a call that an exception interrupts, such as a task's
-    time limit: libvirt cannot take it back. Reconnecting is the caller's decision.
+    A call whose deadline passes leaves its thread behind (it ends when libvirt lets go) and the connection dead:
+    whatever is asked of it afterwards raises HostUnreachable. The same goes for a call that an exception interrupts,
+    such as a task's time limit: libvirt cannot take it back. Reconnecting is the caller's decision.
     """
 
     def __init__(self, uri: str, *, timeout_s: float = 10.0) -> None:
@@ -92,7 +93,8 @@ class Connection:
     def call(self, function: Callable[[libvirt.virConnect], T], what: str, *, timeout_s: float | None = None) -> T:
         """Run `function` with libvirt's connection object and return what it returns.
 
-        `what` completes the sentence "Could not …" of the error. A deadline of 0 or less is refused; there is no call without one.
+        `what` completes the sentence "Could not …" of the error. A deadline of 0 or less is refused; there is no call
+        without one.
         """
 
         def work() -> T:
@@ -127,7 +129,8 @@ class Connection:
                     raise
                 self._abandon()
                 raise HostTimeout(
-                    f"Could not {what}: {self.uri} did not answer within {timeout_s:g} s. It may be overloaded or off the network.",
+                    f"Could not {what}: {self.uri} did not answer within {timeout_s:g} s. "
+                    "It may be overloaded or off the network."
                 ) from exc
             except BaseException:
                 if not future.done():
@@ -144,7 +147,7 @@ class Connection:
             work, future = item
             try:
                 future.set_result(work())
-            except BaseException as exc:  # noqa: BLE001 - the caller gets it, whatever it is
+            except BaseException as exc:  # the caller gets it, whatever it is
                 future.set_exception(exc)
             del item, work, future
         handle, self._libvirt = self._libvirt, None

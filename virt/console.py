@@ -27,8 +27,8 @@ def open_console(
 ) -> Console:
     """Open the first console of a running guest, or the one with the alias `device` ("serial0", "console1").
 
-    `force` throws out who has it open; without it that raises WrongState. On a connection of its own: a stream that is being
-    read can block other calls. Raises GuestNotFound or WrongState (off, or it has no console).
+    `force` throws out who has it open; without it that raises WrongState. On a connection of its own: a stream that is
+    being read can block other calls. Raises GuestNotFound or WrongState (off, or it has no console).
     """
     return Console(uri, uuid, device=device, force=force, timeout_s=timeout_s)
 
@@ -36,8 +36,8 @@ def open_console(
 class Console:
     """An open console. `recv` on one thread, `send` and `close` from any other.
 
-    A blocking stream would hold the connection's thread for as long as the guest is silent. So the stream is non-blocking,
-    and libvirt's event loop wakes who waits.
+    A blocking stream would hold the connection's thread for as long as the guest is silent. So the stream is
+    non-blocking, and libvirt's event loop wakes who waits.
     """
 
     def __init__(self, uri: str, uuid: Uuid, *, device: str | None, force: bool, timeout_s: float) -> None:
@@ -59,7 +59,8 @@ class Console:
         self.close()
 
     def recv(self, size: int, *, timeout_s: float | None = None) -> bytes:
-        """Up to `size` bytes of what the guest wrote; b"" when the console has ended. Waits for ever without `timeout_s`.
+        """Up to `size` bytes of what the guest wrote; b"" when the console has ended. Waits for ever without
+        `timeout_s`.
 
         Raises TimeoutError when the guest was silent for that long.
         """

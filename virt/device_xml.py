@@ -1,4 +1,6 @@
-"""Disks and network interfaces to put into a guest, and their elements. https://libvirt.org/formatdomain.html#devices"""
+"""Disks and network interfaces to put into a guest, and their elements.
+https://libvirt.org/formatdomain.html#devices
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ FORMATS = ("raw", "qcow2")
 
 @dataclass(frozen=True, kw_only=True)
 class DiskSpec:
-    """A disk of a guest. `path` is where the volume is (VolumeInfo.path); `bus` None takes what the system has drivers for.
+    """A disk of a guest. `path` is where the volume is (VolumeInfo.path); `bus` None takes what the system has drivers
+    for.
 
     A cdrom with `path` None is an empty drive.
     """
@@ -34,8 +37,10 @@ class DiskSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class NicSpec:
-    """A network interface of a guest: on a virtual network, or on a bridge of the host, or (with neither) on QEMU's own user-mode
-    network, which needs no rights and reaches outwards only. `model` None takes what the system has drivers for."""
+    """A network interface of a guest: on a virtual network, or on a bridge of the host, or (with neither) on QEMU's own
+    user-mode network, which needs no rights and reaches outwards only. `model` None takes what the system has drivers
+    for.
+    """
 
     network: str | None = None
     bridge: str | None = None
@@ -77,7 +82,8 @@ def disk_element(spec: DiskSpec, *, bus: str, target: str) -> Element:
 def source_element(path: str, *, is_block: bool) -> Element:
     """The <source> of a disk."""
     path = validate.absolute_path(path)
-    return E.source(dev=path) if is_block else E.source(file=path)
+    source: Element = E.source(dev=path) if is_block else E.source(file=path)
+    return source
 
 
 def nic_element(spec: NicSpec, *, model: str) -> Element:

@@ -43,7 +43,9 @@ def check_domain(xml: str) -> str:
     if not name:
         raise Invalid("The definition has no <name>.", field="xml")
     if name in (".", "..") or "/" in name or len(name.encode()) > 247:
-        raise Invalid("This name cannot be a file name, and libvirt keeps files by that name. Choose another.", field="name")
+        raise Invalid(
+            "This name cannot be a file name, and libvirt keeps files by that name. Choose another.", field="name"
+        )
     for path, attribute, low, high in _COUNTS:
         for element in root.iterfind(path):
             _check_count(element, attribute, low, high)

@@ -14,7 +14,9 @@ from virt.xmltree import E, Element, attribute, dump, number, parse, size_bytes,
 
 
 class DomainXML:
-    """A <domain> to edit. Take it from `domains.domain_xml(conn, uuid, secure=True)`, give `to_xml()` to `domains.define`."""
+    """A <domain> to edit. Take it from `domains.domain_xml(conn, uuid, secure=True)`, give `to_xml()` to
+    `domains.define`.
+    """
 
     def __init__(self, xml: str) -> None:
         self._root = parse(xml)
@@ -66,7 +68,9 @@ class DomainXML:
     def memory_mib(self, value: int) -> None:
         validate.memory_mib(value)
         if self._root.find("cpu/numa/cell") is not None:
-            raise NotSupported("This guest's memory is divided among NUMA cells. Change it in its XML.", field="memory_mib")
+            raise NotSupported(
+                "This guest's memory is divided among NUMA cells. Change it in its XML.", field="memory_mib"
+            )
         limit = self._root.find("maxMemory")
         if limit is not None and size_bytes(limit) < value * 2**20:
             _set_kib(limit, value)
@@ -84,10 +88,12 @@ class DomainXML:
     def vcpus(self, value: int) -> None:
         validate.vcpus(value)
         if self._root.find("cpu/numa/cell") is not None:
-            raise NotSupported("This guest's vCPUs are divided among NUMA cells. Change them in its XML.", field="vcpus")
+            raise NotSupported(
+                "This guest's vCPUs are divided among NUMA cells. Change them in its XML.", field="vcpus"
+            )
         vcpu = self._child("vcpu", after="currentMemory")
         vcpu.text = str(value)
-        vcpu.attrib.pop("current", None)
+        _drop_attribute(vcpu, "current")
         each = self._root.find("vcpus")
         if each is not None:
             self._root.remove(each)
@@ -107,7 +113,9 @@ class DomainXML:
 
     @property
     def boot_order(self) -> tuple[str, ...]:
-        """Targets of drives and MACs of cards in the order in which the firmware tries them; empty when <os> says it by kind."""
+        """Targets of drives and MACs of cards in the order in which the firmware tries them; empty when <os> says it by
+        kind.
+        """
         ordered = []
         for device in self._bootable():
             place = number(attribute(device, "boot", "order"))
@@ -120,7 +128,9 @@ class DomainXML:
         devices = {_key(device): device for device in self._bootable()}
         unknown = [key for key in keys if key not in devices]
         if unknown or len(set(keys)) != len(keys):
-            raise Invalid("The boot order names a device twice or one that the guest does not have.", field="boot_order")
+            raise Invalid(
+                "The boot order names a device twice or one that the guest does not have.", field="boot_order"
+            )
         for boot in self._root.findall("os/boot"):
             _remove(boot)
         for device in devices.values():
@@ -187,7 +197,7 @@ class DomainXML:
         if display is None:
             display = self._add_device(E.graphics(type="vnc"), "graphics")
         for name in ("port", "websocket", "listen", "socket", "autoport"):
-            display.attrib.pop(name, None)
+            _drop_attribute(display, name)
         for element in display.findall("listen"):
             _remove(element)
         if listen == "none":
@@ -257,7 +267,9 @@ def _set_kib(element: Element, mib: int) -> None:
 
 
 def _fit_topology(topology: Element, vcpus: int) -> None:
-    """Keep the shape where the number allows it, else one socket of that many cores: libvirt refuses any other product."""
+    """Keep the shape where the number allows it, else one socket of that many cores: libvirt refuses any other
+    product.
+    """
     per_socket = 1
     for name in ("dies", "clusters", "cores", "threads"):
         per_socket *= number(topology.get(name), 1)
@@ -268,6 +280,11 @@ def _fit_topology(topology: Element, vcpus: int) -> None:
         if name in topology.attrib or name in ("sockets", "threads"):
             topology.set(name, "1")
     topology.set("cores", str(vcpus))
+
+
+def _drop_attribute(element: Element, name: str) -> None:
+    if name in element.attrib:
+        del element.attrib[name]
 
 
 def _append(parent: Element, child: Element) -> Element:

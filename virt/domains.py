@@ -10,8 +10,10 @@ import libvirt
 from virt import validate
 from virt.connection import Connection
 from virt.domain_guard import check_domain
-from virt.errors import GuestNotFound, NotSupported, WrongState, from_libvirt
+from virt.domain_xml import DomainXML
+from virt.errors import GuestNotFound, NotSupported, WrongState
 from virt.host import host_memory_mib
+from virt.libvirt_errors import from_libvirt
 from virt.types import DomainInfo, DomainState, DomainStatus, Uuid
 
 T = TypeVar("T")
@@ -77,7 +79,9 @@ def on_guest(
 
 
 def list_domains(conn: Connection) -> list[DomainInfo]:
-    """All guests with their definitions, sorted by name. About 0.2 ms a guest: read it when events say so, not in a loop."""
+    """All guests with their definitions, sorted by name. About 0.2 ms a guest: read it when events say so, not in a
+    loop.
+    """
     uuids = conn.call(
         lambda handle: [domain.UUIDString() for domain in handle.listAllDomains(0) if not is_probe(domain.name())],
         "list the guests",
@@ -133,7 +137,7 @@ def domain_xml(conn: Connection, uuid: Uuid, *, live: bool = False, secure: bool
     flags = 0 if live else libvirt.VIR_DOMAIN_XML_INACTIVE
     if secure:
         flags |= libvirt.VIR_DOMAIN_XML_SECURE
-    return on_guest(conn, uuid, "read guest {}", lambda domain: domain.XMLDesc(flags))
+    return on_guest(conn, uuid, "read guest {}", lambda domain: str(domain.XMLDesc(flags)))
 
 
 def define(conn: Connection, xml: str) -> str:
@@ -144,13 +148,14 @@ def define(conn: Connection, xml: str) -> str:
     """
     name = check_domain(xml)
     return conn.call(
-        lambda handle: handle.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE).UUIDString(),
+        lambda handle: str(handle.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE).UUIDString()),
         f"define guest {name}",
     )
 
 
 def undefine(conn: Connection, uuid: Uuid, *, keep_nvram: bool = False, keep_tpm: bool = False) -> bool:
-    """Remove the definition with what libvirt keeps beside it: managed save, snapshot and checkpoint metadata, NVRAM, TPM.
+    """Remove the definition with what libvirt keeps beside it: managed save, snapshot and checkpoint metadata, NVRAM,
+    TPM.
 
     Disks stay. A running guest goes on as a transient one. Returns False when there is no definition (any more).
     """
@@ -191,21 +196,20 @@ def set_memory(conn: Connection, uuid: Uuid, memory_mib: int, *, live: bool = Fa
     Raises Invalid (bounds, also those of the host) or WrongState (`live` above what the guest was started with).
     """
     validate.memory_mib(memory_mib)
-    kib = memory_mib * 1024
 
     def action(domain: libvirt.virDomain) -> None:
         validate.memory_mib(memory_mib, host_mib=host_memory_mib(domain.connect()))
         if live and domain.isActive():
-            if kib > domain.maxMemory():
+            if memory_mib * 1024 > domain.maxMemory():
                 limit = domain.maxMemory() // 1024
                 raise WrongState(
                     f"Guest {domain.name()} was started with {limit} MiB. More takes effect at its next start."
                 )
-            domain.setMemoryFlags(kib, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+            domain.setMemoryFlags(memory_mib * 1024, libvirt.VIR_DOMAIN_AFFECT_LIVE)
         if domain.isPersistent():
-            maximum = libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_MEM_MAXIMUM
-            domain.setMemoryFlags(kib, maximum)
-            domain.setMemoryFlags(kib, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+            document = _definition(domain)
+            document.memory_mib = memory_mib
+            _redefine(domain, document)
 
     on_guest(conn, uuid, "set the memory of guest {}", action)
 
@@ -226,11 +230,14 @@ def set_vcpus(conn: Connection, uuid: Uuid, vcpus: int, *, live: bool = False) -
                     "More take effect at its next start."
                 )
             if vcpus < domain.vcpusFlags(libvirt.VIR_DOMAIN_AFFECT_LIVE):
-                raise NotSupported(f"vCPUs cannot be taken out of guest {domain.name()} while it runs. Shut it down first.")
+                raise NotSupported(
+                    f"vCPUs cannot be taken out of guest {domain.name()} while it runs. Shut it down first."
+                )
             domain.setVcpusFlags(vcpus, libvirt.VIR_DOMAIN_AFFECT_LIVE)
         if domain.isPersistent():
-            domain.setVcpusFlags(vcpus, libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
-            domain.setVcpusFlags(vcpus, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+            document = _definition(domain)
+            document.vcpus = vcpus
+            _redefine(domain, document)
 
     on_guest(conn, uuid, "set the vCPUs of guest {}", action)
 
@@ -254,21 +261,30 @@ def _info(domain: libvirt.virDomain) -> DomainInfo:
     )
 
 
+def _definition(domain: libvirt.virDomain) -> DomainXML:
+    return DomainXML(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
+
+
+def _redefine(domain: libvirt.virDomain, document: DomainXML) -> None:
+    domain.connect().defineXMLFlags(document.to_xml(), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+
+
 def _status(domain: libvirt.virDomain, state: int, reason: int) -> DomainStatus:
     known, why = domain_state_of(state, reason)
     return DomainStatus(uuid=domain.UUIDString(), name=domain.name(), state=known, reason=why)
 
 
 def _undefine_flags(library_version: int, keep_nvram: bool, keep_tpm: bool) -> int:
-    flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-    flags |= libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-    flags |= libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM if keep_nvram else libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+    flags = [
+        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE,
+        libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA,
+        libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA,
+        libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM if keep_nvram else libvirt.VIR_DOMAIN_UNDEFINE_NVRAM,
+    ]
     if library_version >= 8_009_000:  # the first that knows the two
-        flags |= libvirt.VIR_DOMAIN_UNDEFINE_KEEP_TPM if keep_tpm else libvirt.VIR_DOMAIN_UNDEFINE_TPM
-    return flags
+        flags.append(libvirt.VIR_DOMAIN_UNDEFINE_KEEP_TPM if keep_tpm else libvirt.VIR_DOMAIN_UNDEFINE_TPM)
+    return sum(flags)
 
 
 def _braces(value: str) -> str:
     return value.replace("{", "{{").replace("}", "}}")
-
-

@@ -32,6 +32,8 @@ _LIFECYCLE: dict[int, tuple[str, tuple[str, ...]]] = {
     libvirt.VIR_DOMAIN_EVENT_CRASHED: ("crashed", ("panicked", "crashloaded")),
 }
 
+_METADATA = ("description", "title", "element")
+_MEMORY_DEVICE_SIZE = libvirt.VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE
 _BLOCK_JOB_STATES = ("completed", "failed", "canceled", "ready")
 _BLOCK_JOB_TYPES = ("unknown", "pull", "copy", "commit", "active_commit", "backup")
 
@@ -50,8 +52,13 @@ def _by_number(*names: str) -> Read:
     return lambda _kind, given: (_word(names, given[0]), "", {})
 
 
-def _plain(*keys: str, detail: str = "") -> Read:
-    """Arguments under these names; the one named `detail` is repeated there."""
+def _plain(*keys: str) -> Read:
+    """Arguments under these names, no detail."""
+    return lambda kind, given: (kind, "", dict(zip(keys, given, strict=False)))
+
+
+def _named(detail: str, *keys: str) -> Read:
+    """Arguments under these names; the one named `detail` is the detail too."""
 
     def read(kind: str, given: tuple[Any, ...]) -> Reading:
         data = dict(zip(keys, given, strict=False))
@@ -79,24 +86,28 @@ DOMAIN: list[tuple[int, str, Read]] = [
     (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, "rebooted", _plain()),
     (libvirt.VIR_DOMAIN_EVENT_ID_RTC_CHANGE, "rtc_changed", _plain("offset_s")),
     (libvirt.VIR_DOMAIN_EVENT_ID_WATCHDOG, "watchdog", _plain("action")),
-    (libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, "io_error", _plain("path", "device", "action", "reason", detail="reason")),
+    (libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, "io_error", _named("reason", "path", "device", "action", "reason")),
     (libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS, "graphics", _words(("connect", "initialize", "disconnect"), 0, "phase")),
     (libvirt.VIR_DOMAIN_EVENT_ID_CONTROL_ERROR, "control_error", _plain()),
-    (libvirt.VIR_DOMAIN_EVENT_ID_DISK_CHANGE, "disk_changed", _plain("old_path", "new_path", "device", detail="device")),
+    (libvirt.VIR_DOMAIN_EVENT_ID_DISK_CHANGE, "disk_changed", _named("device", "old_path", "new_path", "device")),
     (libvirt.VIR_DOMAIN_EVENT_ID_TRAY_CHANGE, "tray", _words(("open", "close"), 1, "device")),
     (libvirt.VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE, "balloon", _plain("memory_kib")),
-    (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, "device_added", _plain("device", detail="device")),
-    (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, "device_removed", _plain("device", detail="device")),
-    (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, "device_removal_failed", _plain("device", detail="device")),
+    (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, "device_added", _named("device", "device")),
+    (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, "device_removed", _named("device", "device")),
+    (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, "device_removal_failed", _named("device", "device")),
     (libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, "block_job", _block_job),
     (libvirt.VIR_DOMAIN_EVENT_ID_TUNABLE, "tunable", _plain("parameters")),
     (libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, "agent", _words(("unknown", "connected", "disconnected"), 0)),
     (libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, "job_completed", _plain("parameters")),
-    (libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, "metadata", _words(("description", "title", "element"), 0, "type", "uri")),
-    (libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD, "block_threshold", _plain("disk", "path", "threshold_bytes", "excess_bytes")),
+    (libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, "metadata", _words(_METADATA, 0, "type", "uri")),
+    (
+        libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD,
+        "block_threshold",
+        _plain("disk", "path", "limit", "excess"),
+    ),
     (libvirt.VIR_DOMAIN_EVENT_ID_MEMORY_FAILURE, "memory_failure", _plain("recipient", "action")),
-    (libvirt.VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE, "memory_device_size", _plain("device", "size_kib", detail="device")),
-]  # fmt: skip
+    (_MEMORY_DEVICE_SIZE, "memory_device_size", _named("device", "device", "size_kib")),
+]
 
 NETWORK: list[tuple[int, str, Read]] = [
     (libvirt.VIR_NETWORK_EVENT_ID_LIFECYCLE, "lifecycle", _by_number("defined", "undefined", "started", "stopped")),

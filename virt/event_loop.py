@@ -6,10 +6,14 @@ https://libvirt.org/html/libvirt-libvirt-event.html
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+import time
 
 import libvirt
+
+log = logging.getLogger(__name__)
 
 _lock = threading.Lock()
 _running_in: int | None = None
@@ -30,4 +34,8 @@ def ensure_running() -> None:
 
 def _run() -> None:
     while True:
-        libvirt.virEventRunDefaultImpl()
+        try:
+            libvirt.virEventRunDefaultImpl()
+        except libvirt.libvirtError:  # poll failed; without the loop every connection would go deaf
+            log.exception("libvirt's event loop failed; going on")
+            time.sleep(1)

@@ -34,9 +34,9 @@ _CLOSE_REASONS = {
 class EventFeed:
     """All events of one host, for as long as its connection lives.
 
-    `on_event` is called on the thread of libvirt's event loop, which every connection of the process shares: it hands the value
-    over and returns at once, and must not call libvirt. What it raises is logged. When the connection breaks, it gets one
-    ConnectionClosed; nothing that is missed until a new feed stands is ever replayed, so reconcile then.
+    `on_event` is called on the thread of libvirt's event loop, which every connection of the process shares: it hands
+    the value over and returns at once, and must not call libvirt. What it raises is logged. When the connection breaks,
+    it gets one ConnectionClosed; nothing that is missed until a new feed stands is ever replayed, so reconcile then.
     """
 
     def __init__(self, conn: Connection, on_event: OnEvent) -> None:
@@ -67,9 +67,13 @@ class EventFeed:
         for number, kind, read in event_kinds.NETWORK:
             self._try("networkEventDeregisterAny", handle.networkEventRegisterAny, number, self._network(kind, read))
         for number, kind, read in event_kinds.POOL:
-            self._try("storagePoolEventDeregisterAny", handle.storagePoolEventRegisterAny, number, self._pool(kind, read))
+            self._try(
+                "storagePoolEventDeregisterAny", handle.storagePoolEventRegisterAny, number, self._pool(kind, read)
+            )
         for number, kind, read in event_kinds.NODE_DEVICE:
-            self._try("nodeDeviceEventDeregisterAny", handle.nodeDeviceEventRegisterAny, number, self._device(kind, read))
+            self._try(
+                "nodeDeviceEventDeregisterAny", handle.nodeDeviceEventRegisterAny, number, self._device(kind, read)
+            )
 
     def _try(self, undo: str, register: Callable[..., int], number: int, callback: Callable[..., None]) -> None:
         """An older libvirt or another driver lacks some events; the rest are still worth having."""

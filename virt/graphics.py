@@ -1,7 +1,10 @@
-"""A connected socket to a guest's display. https://libvirt.org/html/libvirt-libvirt-domain.html#virDomainOpenGraphicsFD"""
+"""A connected socket to a guest's display.
+https://libvirt.org/html/libvirt-libvirt-domain.html#virDomainOpenGraphicsFD
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from urllib.parse import urlsplit
 
@@ -14,15 +17,15 @@ from virt.errors import NotSupported, VirtError, WrongState
 from virt.types import GraphicsSummary, Uuid
 
 CONNECT_TIMEOUT_S = 5.0
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def open_graphics(uri: str, uuid: Uuid, *, timeout_s: float = 10.0) -> socket.socket:
     """A socket on which the guest's first VNC display speaks RFB; close it when done. It blocks and has no timeout set.
 
-    On a plain local connection libvirt passes QEMU's end of a socket pair: no port is needed and no password is asked, so whoever
-    calls this has checked who may see the screen. Elsewhere the display's own unix socket or TCP port on this machine is taken.
-    Raises GuestNotFound, WrongState (off, or it has no VNC display) or NotSupported (the display cannot be reached from here).
+    On a plain local connection libvirt passes QEMU's end of a socket pair: no port is needed and no password is asked,
+    so whoever calls this has checked who may see the screen. Elsewhere the display's own unix socket or TCP port on
+    this machine is taken. Raises GuestNotFound, WrongState (off, or it has no VNC display) or NotSupported (the display
+    cannot be reached from here).
     """
     with connect(uri, timeout_s=timeout_s) as conn:  # a throw-away one: a refused descriptor breaks the connection
         xml = on_guest(conn, uuid, "open the display of guest {}", _running_xml)
@@ -30,7 +33,8 @@ def open_graphics(uri: str, uuid: Uuid, *, timeout_s: float = 10.0) -> socket.so
         index, display = _vnc(summary.name, summary.graphics)
         if is_plain_local(uri):
             try:
-                return _from_libvirt(conn.call(lambda handle: _open_fd(handle, str(uuid), index), "open the display"))
+                descriptor = conn.call(lambda handle: _open_fd(handle, str(uuid), index), "open the display")
+                return socket.socket(fileno=descriptor)
             except NotSupported:
                 pass  # a libvirt too old for it, or a driver without descriptors: take the display's own listener
     return _from_listener(uri, summary.name, display)
@@ -54,20 +58,28 @@ def _open_fd(handle: libvirt.virConnect, uuid: str, index: int) -> int:
     return int(domain.openGraphicsFD(index, libvirt.VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH))
 
 
-def _from_libvirt(descriptor: int) -> socket.socket:
-    return socket.socket(fileno=descriptor)
-
-
 def _from_listener(uri: str, name: str, display: GraphicsSummary) -> socket.socket:
     if display.listen == "socket" and display.socket:
         return _connected(socket.AF_UNIX, display.socket, name)
-    if display.port and not urlsplit(uri).hostname and display.address in (*_LOOPBACK, "0.0.0.0", "::", None):
-        address = "::1" if display.address in ("::", "::1") else "127.0.0.1"
-        return _connected(socket.AF_INET6 if ":" in address else socket.AF_INET, (address, display.port), name)
+    if display.port and not urlsplit(uri).hostname and _is_here(display.address):
+        is_ipv6 = display.address is not None and ":" in display.address
+        address = ("::1" if is_ipv6 else "127.0.0.1", display.port)
+        return _connected(socket.AF_INET6 if is_ipv6 else socket.AF_INET, address, name)
     raise NotSupported(
         f"The display of guest {name} cannot be reached from here: libvirt passes displays only on its own machine, "
         "and this one listens on no address of it."
     )
+
+
+def _is_here(address: str | None) -> bool:
+    """Whether a listener at that address can be reached over loopback."""
+    if address in (None, "localhost"):
+        return True
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return False
+    return parsed.is_loopback or parsed.is_unspecified
 
 
 def _connected(family: socket.AddressFamily, address: str | tuple[str, int], name: str) -> socket.socket:

@@ -78,7 +78,8 @@ def host_usage(conn: Connection, previous: HostCpuTimes | None = None) -> HostUs
 def compat_sheet(
     conn: Connection, *, arch: str | None = None, machine: str | None = "q35", domain_type: str = "kvm"
 ) -> CompatSheet:
-    """What a guest of that kind can have on this host. Raises NotSupported where QEMU lacks the architecture, machine or type.
+    """What a guest of that kind can have on this host. Raises NotSupported where QEMU lacks the architecture, machine
+    or type.
 
     https://libvirt.org/html/libvirt-libvirt-domain.html#virConnectGetDomainCapabilities
     """

@@ -1,8 +1,9 @@
 """Does a guest really boot with KVM on this host?
 
-/dev/kvm can exist, open and be offered by QEMU while no stock guest boots on it, or boots slower than emulated: in nested machines
-whose hypervisor passes no vmx or svm through. So we boot something: the firmware alone, without disk or network. BIOS first, which any
-KVM can do but only a real one quickly; then UEFI, which runs the 64-bit and floating-point code that such machines choke on.
+/dev/kvm can exist, open and be offered by QEMU while no stock guest boots on it, or boots slower than emulated: in
+nested machines whose hypervisor passes no vmx or svm through. So we boot something: the firmware alone, without disk or
+network. BIOS first, which any KVM can do but only a real one quickly; then UEFI, which runs the 64-bit and
+floating-point code that such machines choke on.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ STATELESS_LOADER_SINCE = 8_006_000  # libvirt that runs UEFI without leaving a f
 
 @dataclass(frozen=True, kw_only=True)
 class _Firmware:
-    """One thing to boot. With real KVM it takes a tenth of `cpu_budget_s`; the budget is in the guest's processor time, so
-    that a busy host is not taken for one without KVM."""
+    """One thing to boot. With real KVM it takes a tenth of `cpu_budget_s`; the budget is in the guest's processor time,
+    so that a busy host is not taken for one without KVM.
+    """
 
     name: str
     loader: str | None
@@ -45,11 +47,12 @@ BIOS = _Firmware(name="BIOS", loader=None, memory_mib=32, speaks=b"No bootable d
 
 
 def probe_kvm(conn: Connection, *, domain_type: str = "kvm", deadline_s: float = DEADLINE_S) -> KvmProbe:
-    """Boot firmware in tiny transient guests and say whether this host accelerates guests; nothing of it is left behind.
+    """Boot firmware in tiny transient guests and say whether this host accelerates guests; nothing of it is left
+    behind.
 
-    `deadline_s` bounds each of the at most two boots, which take well under a second each with real KVM. `domain_type` "qemu" tries
-    the method itself. Works on a connection of its own, so that a QEMU that hangs does not take `conn` with it.
-    Raises HostUnreachable, HostTimeout or PermissionRefused of that connection only.
+    `deadline_s` bounds each of the at most two boots, which take well under a second each with real KVM. `domain_type`
+    "qemu" tries the method itself. Works on a connection of its own, so that a QEMU that hangs does not take `conn`
+    with it. Raises HostUnreachable, HostTimeout or PermissionRefused of that connection only.
     """
     begun = time.monotonic()
 
@@ -86,7 +89,9 @@ def _boot(own: Connection, sheet: CompatSheet, firmware: _Firmware, deadline_s: 
     # Destroyed by libvirt itself when our connection goes, however it goes.
     flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY
     try:
-        domain = own.call(lambda handle: handle.createXML(xml, flags), "start a guest with KVM", timeout_s=START_TIMEOUT_S)
+        domain = own.call(
+            lambda handle: handle.createXML(xml, flags), "start a guest with KVM", timeout_s=START_TIMEOUT_S
+        )
     except VirtError as exc:
         return f"QEMU does not start with KVM on this host. {_last_line(exc.details)}".strip()
     try:
@@ -123,8 +128,9 @@ def _watch(own: Connection, domain: libvirt.virDomain, firmware: _Firmware, dead
             return f"KVM gave up while a guest ran its {firmware.name}: this machine's processor support is incomplete."
         if used_s > firmware.cpu_budget_s:
             return (
-                f"KVM is too slow to be real: the {firmware.name} of an empty guest took more than {firmware.cpu_budget_s:g} s "
-                "of processor time. This machine is probably a guest itself, without nested virtualisation."
+                f"KVM is too slow to be real: the {firmware.name} of an empty guest took more than "
+                f"{firmware.cpu_budget_s:g} s of processor time. This machine is probably a guest itself, "
+                "without nested virtualisation."
             )
         time.sleep(POLL_S)
     if firmware is not BIOS:
@@ -145,7 +151,10 @@ def _guest_xml(name: str, sheet: CompatSheet, firmware: _Firmware) -> str:
         system,
         E.features(E.acpi()),
         E.devices(
-            E.serial(type="pty"), E.memballoon(model="none"), E.controller(type="usb", model="none"), E.video(E.model(type="none"))
+            E.serial(type="pty"),
+            E.memballoon(model="none"),
+            E.controller(type="usb", model="none"),
+            E.video(E.model(type="none")),
         ),
         type=sheet.domain_type,
     )

@@ -9,7 +9,8 @@ from typing import TypeVar
 import libvirt
 
 from virt.connection import Connection
-from virt.errors import NetworkNotFound, from_libvirt
+from virt.errors import NetworkNotFound
+from virt.libvirt_errors import from_libvirt
 from virt.types import Lease, NetworkInfo
 from virt.xmltree import E, Element, attribute, dump, parse
 

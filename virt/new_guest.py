@@ -52,7 +52,12 @@ class GuestSpec:
 
 def default_firmware(os: OsTraits, sheet: CompatSheet) -> str:
     """The firmware to offer first for a system on a host: what it needs, else BIOS where there is one."""
-    for wanted, needed in (("uefi-secure", os.needs_secure_boot), ("uefi", os.needs_uefi), ("bios", True), ("uefi", True)):
+    for wanted, needed in (
+        ("uefi-secure", os.needs_secure_boot),
+        ("uefi", os.needs_uefi),
+        ("bios", True),
+        ("uefi", True),
+    ):
         if needed and wanted in sheet.firmwares:
             return wanted
     return "bios"
@@ -155,7 +160,9 @@ def _hyperv(sheet: CompatSheet) -> Element:
 
 
 def _cpu(spec: GuestSpec, sheet: CompatSheet) -> Element | None:
-    """With KVM the host's own processor; emulated the richest that QEMU has, since newer systems refuse its default one."""
+    """With KVM the host's own processor; emulated the richest that QEMU has, since newer systems refuse its default
+    one.
+    """
     modes = ("host-passthrough", "host-model") if spec.domain_type == "kvm" else ("maximum",)
     mode = next((mode for mode in modes if mode in sheet.cpu_modes), None)
     if mode is None:
@@ -206,7 +213,9 @@ def _devices(spec: GuestSpec, sheet: CompatSheet) -> Element:
         devices.append(E.video(E.model(type="none")))
     if spec.tpm or (spec.tpm is None and spec.os.needs_tpm and sheet.has_tpm):
         devices.append(_tpm(spec, sheet))
-    has_balloon = spec.os.virtio_balloon or spec.os.family == "windows"  # Windows gets its driver after the installation
+    has_balloon = (
+        spec.os.virtio_balloon or spec.os.family == "windows"
+    )  # Windows gets its driver after the installation
     devices.append(E.memballoon(E.stats(period="10"), model="virtio") if has_balloon else E.memballoon(model="none"))
     if spec.os.virtio_rng and "virtio" in sheet.rng_models:
         devices.append(E.rng(E.backend("/dev/urandom", model="random"), model="virtio"))

@@ -31,16 +31,20 @@ _FAMILIES = {"linux": "linux", "winnt": "windows", "win9x": "windows", "win16": 
 _BSDS = {"freebsd", "openbsd", "netbsd", "dragonflybsd", "bsd"}
 
 _GIB = 2**30
-# Memory, disk: below these a default install is no joy, whatever the vendor's minimum says. Alpine asks for less and means it.
+# MiB of memory, GiB of disk: with less a default install is no joy, whatever the vendor's minimum says.
 _FLOORS = {"linux": (1024, 10), "windows": (4096, 40), "bsd": (1024, 10), "other": (1024, 10)}
+# These ask for less and mean it.
 _SMALL = {"alpinelinux", "cirros", "freedos", "msdos"}
 
 
 def detect_media(header: IsoHeader) -> OsMatch | None:
-    """The system on an image: "exact" as osinfo-db describes it, "guess" where several carry the same label (the newest is taken),
-    "nearest" when only its family is known (the closest version we know). None when nothing fits."""
+    """The system on an image: "exact" as osinfo-db describes it, "guess" where several carry the same label (the newest
+    is taken), "nearest" when only its family is known (the closest version we know). None when nothing fits.
+    """
     index = _index()
-    matches = sorted(((_rank(index, medium, header), medium) for medium in index.media if _fits(medium, header)), key=_first)
+    matches = sorted(
+        ((_rank(index, medium, header), medium) for medium in index.media if _fits(medium, header)), key=_first
+    )
     if matches and matches[-1][0].is_named:
         rank, best = matches[-1]
         rivals = {medium.os_id for other, medium in matches if other[:-1] == rank[:-1]}
@@ -76,7 +80,9 @@ def list_os() -> list[OsChoice]:
 
 
 def traits(os_id: str) -> OsTraits:
-    """What the system of that id needs and has drivers for. An id that nobody knows gets what suits most: no virtio, BIOS."""
+    """What the system of that id needs and has drivers for. An id that nobody knows gets what suits most: no virtio,
+    BIOS.
+    """
     index = _index()
     entry = index.entries.get(os_id)
     if entry is None or os_id == UNKNOWN:

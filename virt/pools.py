@@ -9,7 +9,8 @@ import libvirt
 
 from virt import validate
 from virt.connection import Connection
-from virt.errors import PoolExists, PoolNotFound, WrongState, from_libvirt
+from virt.errors import PoolExists, PoolNotFound, WrongState
+from virt.libvirt_errors import from_libvirt
 from virt.types import PoolInfo
 from virt.xmltree import E, dump, parse, text
 
@@ -20,7 +21,12 @@ REFRESH_TIMEOUT_S = 120.0  # libvirt opens every image of the pool
 
 
 def on_pool(
-    conn: Connection, pool: str, verb: str, action: Callable[[libvirt.virStoragePool], T], *, timeout_s: float | None = None
+    conn: Connection,
+    pool: str,
+    verb: str,
+    action: Callable[[libvirt.virStoragePool], T],
+    *,
+    timeout_s: float | None = None,
 ) -> T:
     """Look the pool up and run `action` on it. `verb` completes "Could not …"."""
 
@@ -64,16 +70,19 @@ def find_pool(conn: Connection, pool: str) -> PoolInfo | None:
 
 
 def ensure_dir_pool(conn: Connection, name: str, path: str) -> PoolInfo:
-    """Have a directory pool of that name at that path: defined, built, started, started with the host. Changes nothing that is so.
+    """Have a directory pool of that name at that path: defined, built, started, started with the host. Changes nothing
+    that is so.
 
-    The directory is made, as root's, where it does not exist. Raises PoolExists when the name belongs to a pool elsewhere or the
-    path to another pool, PermissionRefused or VirtError when the directory cannot be made.
+    The directory is made, as root's, where it does not exist. Raises PoolExists when the name belongs to a pool
+    elsewhere or the path to another pool, PermissionRefused or VirtError when the directory cannot be made.
     """
     validate.pool_name(name)
     path = validate.absolute_path(path)
     for pool in list_pools(conn):
         if pool.name == name and (pool.path != path or pool.type != "dir"):
-            raise PoolExists(f"The host has a {pool.type} pool named {name} at {pool.path}. Choose another name.", field="name")
+            raise PoolExists(
+                f"The host has a {pool.type} pool named {name} at {pool.path}. Choose another name.", field="name"
+            )
         if pool.name != name and pool.type == "dir" and pool.path == path:
             raise PoolExists(f"The directory {path} is pool {pool.name} already.", field="path")
 
@@ -102,7 +111,9 @@ def start_pool(conn: Connection, pool: str) -> bool:
 
 
 def stop_pool(conn: Connection, pool: str) -> bool:
-    """Deactivate a pool; its content stays, and guests that have volumes of it open keep them. False: it is inactive."""
+    """Deactivate a pool; its content stays, and guests that have volumes of it open keep them. False: it is
+    inactive.
+    """
 
     def action(found: libvirt.virStoragePool) -> bool:
         if not found.isActive():

@@ -46,7 +46,11 @@ def shutdown(conn: Connection, uuid: Uuid, *, by: By = "auto") -> bool:
 
     Raises WrongState (it is paused and cannot hear) or AgentMissing.
     """
-    flags = {"auto": 0, "acpi": libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, "agent": libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT}
+    flags = {
+        "auto": 0,
+        "acpi": libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN,
+        "agent": libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT,
+    }
 
     def action(domain: libvirt.virDomain) -> bool:
         state = _state(domain)
@@ -61,7 +65,11 @@ def shutdown(conn: Connection, uuid: Uuid, *, by: By = "auto") -> bool:
 
 def reboot(conn: Connection, uuid: Uuid, *, by: By = "auto") -> None:
     """Ask the guest to reboot and return at once. Raises WrongState (off or paused) or AgentMissing."""
-    flags = {"auto": 0, "acpi": libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN, "agent": libvirt.VIR_DOMAIN_REBOOT_GUEST_AGENT}
+    flags = {
+        "auto": 0,
+        "acpi": libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN,
+        "agent": libvirt.VIR_DOMAIN_REBOOT_GUEST_AGENT,
+    }
 
     def action(domain: libvirt.virDomain) -> None:
         _must_run(domain, _state(domain))

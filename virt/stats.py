@@ -53,8 +53,8 @@ def domain_stats(
 def guest_addresses(conn: Connection, uuid: Uuid, *, ask_agent: bool = True) -> list[GuestAddress]:
     """Addresses of a running guest, without loopback: from its agent, else from the leases of virtual networks.
 
-    Empty when nobody can tell, or it is off. Raises GuestNotFound. libvirt's third source, the host's ARP table, is left out: it
-    fails on newer kernels and lists neighbours that are gone.
+    Empty when nobody can tell, or it is off. Raises GuestNotFound. libvirt's third source, the host's ARP table, is
+    left out: it fails on newer kernels and lists neighbours that are gone.
     """
     lease = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE
     agent = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT

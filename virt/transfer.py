@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import libvirt
 
@@ -21,7 +22,8 @@ FINISH_TIMEOUT_S = 600.0  # libvirt writes everything to the disk before it says
 
 
 def read_range(conn: Connection, pool: str, name: str, offset: int, length: int) -> bytes:
-    """Bytes of a volume from `offset`, fewer than `length` where it ends before. Meant for headers, not for whole disks.
+    """Bytes of a volume from `offset`, fewer than `length` where it ends before. Meant for headers, not for whole
+    disks.
 
     Raises VolumeNotFound or PoolNotFound.
     """
@@ -40,9 +42,7 @@ def download(conn: Connection, pool: str, name: str, *, offset: int = 0, length:
     what = f"read volume {name}"
     with _stream(conn, what) as stream:
         conn.call(
-            lambda handle: (
-                active_pool(handle, pool).storageVolLookupByName(name).download(stream, offset, length, 0)
-            ),
+            lambda handle: active_pool(handle, pool).storageVolLookupByName(name).download(stream, offset, length, 0),
             what,
         )
         while batch := conn.call(lambda _handle: _receive(stream, what), what, timeout_s=BATCH_TIMEOUT_S):
@@ -62,8 +62,9 @@ def upload(
 ) -> int:
     """Write `chunks` into an existing volume, `length` bytes in all, and return how many were written.
 
-    `on_progress(bytes so far)` is called after each piece; what it raises (a cancelled job) stops the upload. A sparse volume
-    can run out of space half way: PoolFull, and what was written stays in the volume, which is the caller's to delete.
+    `on_progress(bytes so far)` is called after each piece; what it raises (a cancelled job) stops the upload. A sparse
+    volume can run out of space half way: PoolFull, and what was written stays in the volume, which is the caller's to
+    delete.
     """
     what = f"write volume {name}"
     done = 0
@@ -75,7 +76,7 @@ def upload(
         for chunk in chunks:
             for start in range(0, len(chunk), BATCH_BYTES):
                 batch = chunk[start : start + BATCH_BYTES]
-                conn.call(lambda _handle, batch=batch: _send(stream, batch, what), what, timeout_s=BATCH_TIMEOUT_S)
+                conn.call(partial(_send, stream, batch, what), what, timeout_s=BATCH_TIMEOUT_S)
                 done += len(batch)
                 if on_progress:
                     on_progress(done)
@@ -105,7 +106,7 @@ def _receive(stream: libvirt.virStream, what: str) -> bytes:
     return bytes(batch)
 
 
-def _send(stream: libvirt.virStream, batch: bytes, what: str) -> None:
+def _send(stream: libvirt.virStream, batch: bytes, what: str, _handle: libvirt.virConnect) -> None:
     at = 0
     while at < len(batch):
         sent = stream.send(batch[at : at + PIECE_BYTES])

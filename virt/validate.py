@@ -1,6 +1,7 @@
 """Values that a user may give, checked before libvirt sees them.
 
-Each function returns the value (cleaned where that is harmless) or raises Invalid with a sentence and the name of its field.
+Each function returns the value (cleaned where that is harmless) or raises Invalid with a sentence and the name of its
+field.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ MIN_MEMORY_MIB = 16
 MAX_MEMORY_MIB = 64 * 1024 * 1024  # 64 TiB, above what any host here can have
 MIN_DISK_BYTES = 1024 * 1024
 MAX_DISK_BYTES = 2**60  # 1 EiB; libvirt's own numbers end at 2**63
-MAX_GUEST_NAME_BYTES = 200  # libvirt 9.0 fails above 247 ("<name>.xml.new" is a file name); leaves room for "-vda.qcow2"
+MAX_GUEST_NAME_BYTES = (
+    200  # libvirt 9.0 fails above 247 ("<name>.xml.new" is a file name); leaves room for "-vda.qcow2"
+)
 MAX_FILE_NAME_BYTES = 255
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
@@ -27,8 +30,8 @@ _DEVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}", re.ASCII)
 def guest_name(value: str, *, field: str = "name") -> str:
     """A name for a guest. Blanks around it are cut off; other scripts, quotes, & and < > are fine, libvirt takes them.
 
-    Refused are what is no file name (slash, control characters, "." and "..": libvirt 9.0 deletes its own state directory
-    when it fails to define a guest named ".."), what cannot be seen or typed, and a leading dot or dash.
+    Refused are what is no file name (slash, control characters, "." and "..": libvirt 9.0 deletes its own state
+    directory when it fails to define a guest named ".."), what cannot be seen or typed, and a leading dot or dash.
     """
     name = _visible_name(value, field, "guest")
     _fits(name, MAX_GUEST_NAME_BYTES, field, "guest")
@@ -36,7 +39,9 @@ def guest_name(value: str, *, field: str = "name") -> str:
 
 
 def volume_name(value: str, *, field: str = "name") -> str:
-    """A file name in a pool: as for guests, and none of the characters that make trouble in shells, URLs and on other systems."""
+    """A file name in a pool: as for guests, and none of the characters that make trouble in shells, URLs and on other
+    systems.
+    """
     name = _visible_name(value, field, "volume")
     bad = sorted(set(name) & set('"<>|*?\\:'))
     if bad:
@@ -60,7 +65,9 @@ def network_name(value: str, *, field: str = "name") -> str:
 def device_name(value: str, *, field: str = "bridge") -> str:
     """The name of a network device of the host, at most 15 characters, as Linux has it."""
     if not _DEVICE_NAME.fullmatch(value):
-        raise Invalid("This is not the name of a network device: at most 15 letters, digits, dots and dashes.", field=field)
+        raise Invalid(
+            "This is not the name of a network device: at most 15 letters, digits, dots and dashes.", field=field
+        )
     return value
 
 
@@ -91,7 +98,8 @@ def disk_bytes(value: int, *, available_bytes: int | None = None, field: str = "
         raise Invalid("A disk can have at most 1 EiB.", field=field)
     if available_bytes is not None and value > available_bytes:
         raise Invalid(
-            f"The pool has {available_bytes / 2**30:.1f} GiB left; a disk of {value / 2**30:.1f} GiB does not fit.", field=field
+            f"The pool has {available_bytes / 2**30:.1f} GiB left; a disk of {value / 2**30:.1f} GiB does not fit.",
+            field=field,
         )
     return value
 
@@ -149,14 +157,18 @@ def _visible_name(value: str, field: str, what: str) -> str:
 def _fits_xml(character: str) -> bool:
     """Whether XML 1.0 has the character at all. https://www.w3.org/TR/xml/#charsets"""
     return (
-        character in "\t\n\r" or " " <= character <= "\ud7ff" or "\ue000" <= character <= "\ufffd" or character > "\uffff"
+        character in "\t\n\r"
+        or " " <= character <= "\ud7ff"
+        or "\ue000" <= character <= "\ufffd"
+        or character > "\uffff"
     )
 
 
 def _fits(name: str, limit: int, field: str, what: str) -> None:
     if len(name.encode()) > limit:
         raise Invalid(
-            f"The name of a {what} can have {limit} bytes: {limit} Latin letters or {limit // 3} Chinese characters.", field=field
+            f"The name of a {what} can have {limit} bytes: {limit} Latin letters or {limit // 3} Chinese characters.",
+            field=field,
         )
 
 

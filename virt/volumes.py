@@ -13,7 +13,8 @@ from virt import validate
 from virt.connection import Connection
 from virt.domain_summary import parse_domain
 from virt.domains import list_domains
-from virt.errors import Invalid, VolumeExists, VolumeInUse, VolumeNotFound, WrongState, from_libvirt
+from virt.errors import Invalid, VolumeExists, VolumeInUse, VolumeNotFound, WrongState
+from virt.libvirt_errors import from_libvirt
 from virt.pools import REFRESH_TIMEOUT_S
 from virt.types import DomainInfo, VolumeInfo
 from virt.volume_xml import VolumeXML
@@ -102,12 +103,14 @@ def create_volume(
 ) -> VolumeInfo:
     """Make a volume. "full" takes all its space now, so that it cannot run out later.
 
-    Raises VolumeExists, PoolFull, WrongState (the pool is inactive) or Invalid. What was begun is removed when it fails.
+    Raises VolumeExists, PoolFull, WrongState (the pool is inactive) or Invalid. What was begun is removed when it
+    fails.
     """
     flags, allocation = 0, 0
-    if preallocation == "metadata" and volume.format == "qcow2":
+    if preallocation != "none" and volume.format == "qcow2":
+        # Together with the whole capacity as allocation it makes qemu-img take all the space; alone, only the tables'.
         flags = libvirt.VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA
-    elif preallocation == "full":
+    if preallocation == "full":
         allocation = volume.capacity_bytes
     xml = replace(volume, allocation_bytes=allocation or volume.allocation_bytes).to_xml()
 
@@ -154,9 +157,7 @@ def resize_volume(conn: Connection, pool: str, name: str, *, capacity_bytes: int
     return on_volume(conn, pool, name, f"resize volume {name}", action, timeout_s=COPY_TIMEOUT_S)
 
 
-def clone_volume(
-    conn: Connection, pool: str, name: str, copy: VolumeXML, *, to_pool: str | None = None
-) -> VolumeInfo:
+def clone_volume(conn: Connection, pool: str, name: str, copy: VolumeXML, *, to_pool: str | None = None) -> VolumeInfo:
     """Copy a volume, converting its format where `copy` asks for another one.
 
     It cannot be cancelled half way; poll the copy's allocation on a second connection for progress.

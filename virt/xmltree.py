@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 from lxml import etree
 from lxml.builder import ElementMaker
 
 from virt.errors import Invalid
 
-E = ElementMaker()
 Element = etree._Element
+
+
+class _Maker(Protocol):
+    def __call__(self, tag: str, *content: object, **attributes: str) -> Element: ...
+    def __getattr__(self, tag: str) -> Callable[..., Element]: ...
+
+
+E: _Maker = ElementMaker()
+"""E.name("web-01"), E.boot(order="1"): builds elements, with all escaping done by the tree."""
 
 
 def parse(xml: str | bytes) -> Element:

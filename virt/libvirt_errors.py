@@ -1,0 +1,130 @@
+"""What libvirt's errors mean. https://libvirt.org/html/libvirt-virterror.html"""
+
+from __future__ import annotations
+
+import libvirt
+
+from virt.errors import (
+    AgentMissing,
+    DefinitionRefused,
+    GuestBusy,
+    GuestExists,
+    GuestNotFound,
+    HostUnreachable,
+    NetworkExists,
+    NetworkNotFound,
+    NotEnoughMemory,
+    NotSupported,
+    PermissionRefused,
+    PoolFull,
+    PoolNotFound,
+    VirtError,
+    VolumeExists,
+    VolumeInUse,
+    VolumeNotFound,
+    WrongState,
+)
+
+Meaning = tuple[type[VirtError], str]
+"""The error to raise, and why it failed, to complete the sentence."""
+
+_FULL: Meaning = (PoolFull, "the storage is full. Free some space or use another pool")
+_NO_MEMORY: Meaning = (NotEnoughMemory, "the host has too little free memory. Shut a guest down or ask for less")
+_DISK_OPEN: Meaning = (VolumeInUse, "a running guest has one of its disks open. Shut that guest down first")
+_TAKEN: Meaning = (GuestExists, "the host has another guest with that name or UUID. Choose another name")
+_NO_AGENT: Meaning = (AgentMissing, "the guest agent does not run in it. Install and start qemu-guest-agent there")
+_NO_CHANNEL: Meaning = (AgentMissing, "the guest has no channel for the guest agent")
+_BROKEN: Meaning = (HostUnreachable, "the connection to libvirt broke")
+_SILENT: Meaning = (HostUnreachable, "the host stopped answering")
+_NO_POLKIT: Meaning = (
+    PermissionRefused,
+    "libvirt has nobody to ask (no polkit on the host). Set auth_unix_rw in its libvirtd.conf",
+)
+_UNSUPPORTED: Meaning = (NotSupported, "libvirt or QEMU on this host cannot do it")
+_REFUSED: Meaning = (DefinitionRefused, "libvirt refuses its definition")
+
+# What the text says is surer than the code, where libvirt uses a general code ("operation failed", "system error").
+_BY_TEXT: list[tuple[str, Meaning]] = [
+    ("no space left on device", _FULL),
+    ("disk quota exceeded", (PoolFull, "the disk quota of the storage is used up")),
+    ("cannot allocate memory", _NO_MEMORY),
+    ("cannot set up guest memory", _NO_MEMORY),
+    ('failed to get "write" lock', _DISK_OPEN),
+    ('failed to get shared "write" lock', _DISK_OPEN),
+    ('failed to get "consistent read" lock', _DISK_OPEN),
+    ("already exists with uuid", _TAKEN),
+    ("is already defined with uuid", _TAKEN),
+    ("agent is not configured", _NO_CHANNEL),
+    ("agent is not connected", _NO_AGENT),
+    ("agent not available", _NO_AGENT),
+    ("client socket is closed", _BROKEN),
+    ("end of file while reading data", _BROKEN),
+    ("connection closed due to keepalive timeout", _SILENT),
+    ("authentication unavailable: no polkit agent", _NO_POLKIT),
+    ("error connecting to agent", _NO_POLKIT),
+]
+
+_BY_CODE: dict[int, Meaning] = {
+    libvirt.VIR_ERR_NO_DOMAIN: (GuestNotFound, "the host has no such guest (any more)"),
+    libvirt.VIR_ERR_DOM_EXIST: _TAKEN,
+    libvirt.VIR_ERR_NO_STORAGE_POOL: (PoolNotFound, "the host has no such storage pool"),
+    libvirt.VIR_ERR_NO_STORAGE_VOL: (VolumeNotFound, "there is no such volume in the pool"),
+    libvirt.VIR_ERR_STORAGE_VOL_EXIST: (VolumeExists, "the pool has a volume of that name. Choose another name"),
+    libvirt.VIR_ERR_NO_NETWORK: (NetworkNotFound, "the host has no such virtual network"),
+    libvirt.VIR_ERR_NETWORK_EXIST: (NetworkExists, "the host has a virtual network of that name. Choose another"),
+    libvirt.VIR_ERR_OPERATION_INVALID: (WrongState, "its present state does not allow it"),
+    libvirt.VIR_ERR_AGENT_UNRESPONSIVE: _NO_AGENT,
+    libvirt.VIR_ERR_NO_SUPPORT: _UNSUPPORTED,
+    libvirt.VIR_ERR_OPERATION_UNSUPPORTED: _UNSUPPORTED,
+    libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED: _UNSUPPORTED,
+    libvirt.VIR_ERR_CONFIG_UNSUPPORTED: _UNSUPPORTED,
+    libvirt.VIR_ERR_AUTH_FAILED: (PermissionRefused, "libvirt refused the login. Check the host's credentials"),
+    libvirt.VIR_ERR_AUTH_CANCELLED: (PermissionRefused, "libvirt asked for credentials and got none"),
+    libvirt.VIR_ERR_AUTH_UNAVAILABLE: _NO_POLKIT,
+    libvirt.VIR_ERR_ACCESS_DENIED: (PermissionRefused, "libvirt's access rules forbid it"),
+    libvirt.VIR_ERR_OPERATION_DENIED: (PermissionRefused, "libvirt lets this connection read only"),
+    libvirt.VIR_ERR_NO_CONNECT: (HostUnreachable, "there is no libvirt at that address"),
+    libvirt.VIR_ERR_INVALID_CONN: _BROKEN,
+    libvirt.VIR_ERR_RPC: _BROKEN,
+    libvirt.VIR_ERR_OPERATION_TIMEOUT: (GuestBusy, "another operation holds it. Try again when that is done"),
+    libvirt.VIR_ERR_NO_MEMORY: _NO_MEMORY,
+    libvirt.VIR_ERR_XML_ERROR: _REFUSED,
+    libvirt.VIR_ERR_XML_DETAIL: _REFUSED,
+    libvirt.VIR_ERR_XML_INVALID_SCHEMA: (DefinitionRefused, "its definition does not follow libvirt's schema"),
+    libvirt.VIR_ERR_INVALID_ARG: (DefinitionRefused, "libvirt refuses one of the values"),
+}
+
+_TRANSPORT_DOMAINS = {libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE}
+
+
+def from_libvirt(exc: libvirt.libvirtError, what: str) -> VirtError:
+    """The error of ours that says what libvirt's `exc` means. `what` is what was tried: "start guest web-01"."""
+    words = str(exc)
+    kind, why = _meaning(exc, words.lower())
+    return kind(f"Could not {what}: {why}.", details=words)
+
+
+def _meaning(exc: libvirt.libvirtError, words: str) -> Meaning:
+    for part, meaning in _BY_TEXT:
+        if part in words:
+            return meaning
+    code = exc.get_error_code()
+    if code == libvirt.VIR_ERR_SYSTEM_ERROR and exc.get_error_domain() in _TRANSPORT_DOMAINS:
+        return _transport(words)
+    return _BY_CODE.get(code, (VirtError, "libvirt reported an error. Its own words are in the details"))
+
+
+def _transport(words: str) -> Meaning:
+    if "permission denied" in words:
+        why = "this process may not open libvirt's socket. Add its user to the group that owns the socket"
+        return PermissionRefused, why
+    if "no such file or directory" in words or "connection refused" in words:
+        return HostUnreachable, "libvirt does not run there. Start libvirtd on that host"
+    return HostUnreachable, "the host cannot be reached. Is it switched on, and is its address right"
+
+
+def _drop(_context: object, _error: object) -> None:
+    """libvirt prints every error to stderr unless somebody takes it; we raise it instead."""
+
+
+libvirt.registerErrorHandler(_drop, None)
