@@ -30,8 +30,7 @@ log = structlog.get_logger(__name__)
 COALESCE_S = 0.04  # a burst of events about one thing is one refresh
 PULSE_EVERY_S, PULSE_DEADLINE_S = 3.0, 5.0
 BRIDGES_EVERY_S = 10.0
-COMPARE_EVERY_S = 60.0
-EVERYTHING_EVERY_S = 600.0
+COMPARE_EVERY_S = 20.0
 POOLS_EVERY_S = 60.0
 SAMPLE_EVERY_S = 10.0
 SECOND_SAMPLE_S = 2.0  # a load is known from the second sample on
@@ -57,6 +56,7 @@ class Session:
         self._wake, self._wake_storage = asyncio.Event(), asyncio.Event()
         self._closed: ConnectionClosed | None = None
         self._asked = False
+        self._compared_up_to = ""
         self._pools: set[str] = set()  # those to be brought up to date
         self._pools_due = 0.0  # when all are compared again
         self._tasks: set[asyncio.Task[object]] = set()
@@ -101,6 +101,9 @@ class Session:
         if self._conn:
             self._conn.close()
 
+    def _compare(self, conn: Connection) -> None:
+        self._compared_up_to = sync.compare(self.host, conn, self._compared_up_to)
+
     # --- on the thread of libvirt's events ------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
@@ -122,8 +125,7 @@ class Session:
         turns: dict[float, Callable[[], object]] = {
             PULSE_EVERY_S: lambda: _pulse(conn),
             BRIDGES_EVERY_S: lambda: sync.bridges(self.host, conn),
-            COMPARE_EVERY_S: lambda: sync.compare(self.host, conn),
-            EVERYTHING_EVERY_S: lambda: sync.everything(self.host, conn),
+            COMPARE_EVERY_S: lambda: self._compare(conn),
         }
         due = {every: time.monotonic() + every for every in turns}
         while True:
@@ -133,9 +135,9 @@ class Session:
             if self._changes:
                 await self._refresh(conn)
             if self._asked:
-                self._asked, due[EVERYTHING_EVERY_S] = False, 0.0
                 self._pools_due = 0.0
                 self._wake_storage.set()
+                self._asked = not await self._tolerant(lambda: sync.everything(self.host, conn))
             for every, work in turns.items():
                 if due[every] <= time.monotonic():
                     went_well = await self._tolerant(work)

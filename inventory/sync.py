@@ -11,6 +11,7 @@ from guests import links
 from hosts import inventory as hosts
 from hosts.models import Host
 from networking import inventory as networking
+from networking import local
 from storage import inventory as storage
 from virt import bridges as virt_bridges
 from virt import domains as virt_domains
@@ -22,7 +23,7 @@ from virt.types import DomainInfo
 from .changes import Changes
 
 log = structlog.get_logger(__name__)
-BATCH = 100  # guests whose definitions are read before they are written, so that the first are seen soon
+BATCH = 100  # guests whose definitions are read at once; more than so many are dealt with in several goes
 # The host or the database is away: nothing else will work either, and whoever called has to wait and repeat.
 AWAY = (HostUnreachable, HostTimeout, OperationalError, InterfaceError)
 
@@ -38,11 +39,26 @@ def everything(host: Host, conn: Connection) -> None:
     hosts.record_seen(host)
 
 
-def compare(host: Host, conn: Connection) -> None:
-    """The cheap turn that finds what no event told: the states of all guests in one call. Raises one of AWAY."""
+def compare(host: Host, conn: Connection, after: str) -> str:
+    """The turn that finds what no event told: the states of all guests, and the definitions of the next few.
+
+    libvirt tells nobody of "virsh setmem --config", autostart and the like, so definitions are read round and round.
+    `after` is what the last turn returned, "" the first time. Raises one of AWAY.
+    """
     _surroundings(host, conn)
-    _part(host, "guests", lambda: _states(host, conn))
+    read_up_to = ""
+
+    def some_guests() -> None:
+        nonlocal read_up_to
+        statuses = virt_domains.domain_states(conn)
+        unclear = {str(uuid) for uuid in guests.apply_states(host, statuses)}
+        turn = sorted(status.uuid for status in statuses if status.uuid > after)[:BATCH]
+        _refresh_guests(host, conn, unclear.union(turn))
+        read_up_to = turn[-1] if len(turn) == BATCH else ""
+
+    _part(host, "guests", some_guests)
     hosts.record_seen(host)
+    return read_up_to
 
 
 def changed(host: Host, conn: Connection, changes: Changes) -> None:
@@ -69,7 +85,12 @@ def some_pools(host: Host, conn: Connection, uuids: Iterable[str]) -> None:
 
 def bridges(host: Host, conn: Connection) -> None:
     """Bridges come and go without an event; asking for them is cheap. Raises one of AWAY."""
-    _part(host, "bridges", lambda: networking.sync_bridges(host, virt_bridges.list_bridges(conn)))
+
+    def compare_bridges() -> None:
+        found = virt_bridges.list_bridges(conn)
+        networking.sync_bridges(host, local.completed(found) if host.is_local else found)
+
+    _part(host, "bridges", compare_bridges)
 
 
 def _surroundings(host: Host, conn: Connection) -> None:
@@ -86,12 +107,8 @@ def _all_guests(host: Host, conn: Connection) -> None:
     except Exception:
         log.exception("guests not compared at once, trying one by one", host=host.name)
         _one_by_one(host, found)
-        _states(host, conn)
-
-
-def _states(host: Host, conn: Connection) -> None:
-    unclear = guests.apply_states(host, virt_domains.domain_states(conn))
-    _refresh_guests(host, conn, {str(uuid) for uuid in unclear})
+        unclear = guests.apply_states(host, virt_domains.domain_states(conn))
+        _refresh_guests(host, conn, {str(uuid) for uuid in unclear})
 
 
 def _refresh_guests(host: Host, conn: Connection, uuids: Iterable[str]) -> None:
