@@ -6,6 +6,8 @@ from celery import Celery
 from celery.signals import beat_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kvmweb.settings")
+# script/check runs Django's checks; a worker that did would import every page and every REST schema for them (25 MiB).
+os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 app = Celery("kvmweb")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

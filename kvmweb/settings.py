@@ -1,5 +1,6 @@
 """Django settings. What a person may set comes from the environment and is listed in docs/operations.md."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -39,6 +40,9 @@ HELPER_SOCKET = env.str("KVMWEB_HELPER_SOCKET", default="")  # empty: this proce
 GATEWAY_URL = env.str("KVMWEB_GATEWAY_URL", default="")  # the console gateway as browsers reach it; empty: none
 GATEWAY_PORT = env.int("KVMWEB_GATEWAY_PORT", default=6080)
 
+# ninja is no application here: for its files alone every process would import it, and pydantic with it (25 MiB each).
+NINJA = Path(find_spec("ninja").origin).parent  # type: ignore[union-attr, arg-type]
+
 # --- applications -------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "kvmweb",
@@ -63,7 +67,6 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "django_celery_beat",
-    "ninja",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -88,7 +91,7 @@ ASGI_APPLICATION = "kvmweb.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [BASE_DIR / "templates", NINJA / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "builtins": ["django.templatetags.i18n", "django.templatetags.static"],
@@ -176,7 +179,7 @@ EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 # --- pages --------------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
 STATIC_ROOT = env.str("KVMWEB_STATIC_ROOT", default=str(VAR / "static"))
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [BASE_DIR / "static", NINJA / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "kvmweb.staticfiles.ManifestStorage"},
