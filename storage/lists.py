@@ -1,7 +1,7 @@
 """Which rows a list shows and in which order: the same for pages and for REST, within what a user may see."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 from django.core.paginator import Page, Paginator
@@ -10,6 +10,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from hosts.models import Host
 from virt.errors import Invalid
 
 from .models import Iso, Pool, Volume
@@ -17,6 +18,7 @@ from .rules import unused
 
 M = TypeVar("M", bound=Model)
 PAGE_SIZES = (25, 50, 100)
+FORMATS = ("qcow2", "raw", "iso")  # those that a list can be narrowed to
 
 POOL_SORTS = {
     "name": ("name",),
@@ -71,6 +73,10 @@ class Wanted:
             sort=query.get("sort", ""),
         )
 
+    def within(self, pool: Pool) -> Self:
+        """The same inside one pool."""
+        return replace(self, pool=pool.pk)
+
     @property
     def narrows(self) -> bool:
         """Whether rows may be left out."""
@@ -79,12 +85,22 @@ class Wanted:
 
 def pools(user: User, wanted: Wanted) -> QuerySet[Pool]:
     """Pools with `volume_count`, missing ones among them. Sorted by name unless asked otherwise."""
-    present = Count("volumes", filter=Q(volumes__missing_since=None))
-    rows: QuerySet[Pool] = Pool.objects.permitted(user, "view").select_related("host").annotate(volume_count=present)
+    rows = with_counts(Pool.objects.permitted(user, "view").select_related("host"))
     rows = _search(rows, wanted.search, "name", "target_path", "type", "host__name")
     if wanted.host:
         rows = rows.filter(host=wanted.host)
     return ordered(rows, wanted.sort or "name", POOL_SORTS)
+
+
+def with_counts(rows: QuerySet[Pool]) -> QuerySet[Pool]:
+    """Add `volume_count`: how many volumes are there now."""
+    return rows.annotate(volume_count=Count("volumes", filter=Q(volumes__missing_since=None)))
+
+
+def hosts(user: User) -> list[Host]:
+    """What the filter by host offers; nothing where there is just one."""
+    found = list(Host.objects.permitted(user, "view").only("pk", "name"))
+    return found if len(found) > 1 else []
 
 
 def volumes(user: User, wanted: Wanted) -> QuerySet[Volume]:
@@ -105,7 +121,7 @@ def volumes(user: User, wanted: Wanted) -> QuerySet[Volume]:
 
 def isos(user: User, wanted: Wanted) -> QuerySet[Iso]:
     """Images; with `missing` those whose file vanished instead. Newest first unless asked otherwise."""
-    rows: QuerySet[Iso] = Iso.objects.permitted(user, "view").select_related("volume__pool__host")
+    rows: QuerySet[Iso] = Iso.objects.permitted(user, "view").select_related("volume__pool__host", "added_by")
     rows = rows.filter(volume__missing_since__isnull=not wanted.missing)
     rows = _search(rows, wanted.search, "volume__name", "os_name", "label", "sha256", "volume__pool__name")
     if wanted.host:

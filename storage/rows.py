@@ -6,8 +6,9 @@ Gathered for a whole page at once, so that a page costs the same number of queri
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -16,9 +17,11 @@ from hosts.models import Host
 from jobs.models import Job, JobObject
 
 from .models import Iso, Pool, Volume
-from .rules import Users, users_of
+from .rules import FORMATS, Users, users_of
 
 NEW_FOR = timedelta(days=1)
+SHOWN_GUESTS = 50
+LONGEST_CHAIN = 20
 
 
 class Badge(NamedTuple):
@@ -27,47 +30,46 @@ class Badge(NamedTuple):
     title: str = ""
 
 
-@dataclass(frozen=True)
 class Rights:
-    """The hosts on which a user may do an action, asked once for a page."""
+    """The hosts on which a user may do an action, asked once for a page and only for what it shows."""
 
-    user: User
-    configure: frozenset[int]
-    operate: frozenset[int]
-    create: frozenset[int]
-    delete: frozenset[int]
+    def __init__(self, user: User) -> None:
+        self._user = user
+        self._hosts: dict[str, set[int]] = {}
 
-    @classmethod
-    def of(cls, user: User) -> "Rights":
-        def hosts(action: str) -> frozenset[int]:
-            return frozenset(Host.objects.permitted(user, action).values_list("pk", flat=True))
-
-        return cls(user, hosts("configure"), hosts("operate"), hosts("create"), hosts("delete"))
+    def allow(self, action: str, host_id: int) -> bool:
+        if action not in self._hosts:
+            self._hosts[action] = set(Host.objects.permitted(self._user, action).values_list("pk", flat=True))
+        return host_id in self._hosts[action]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """Common to all lists."""
+    """Common to all lists. `job` is the unfinished one that holds the object."""
 
     host_id: int
     rights: Rights
     job: Job | None
 
     @property
+    def job_id(self) -> int | None:
+        return self.job.pk if self.job else None
+
+    @property
     def can_operate(self) -> bool:
-        return self.host_id in self.rights.operate
+        return self.rights.allow("operate", self.host_id)
 
     @property
     def can_configure(self) -> bool:
-        return self.host_id in self.rights.configure
+        return self.rights.allow("configure", self.host_id)
 
     @property
     def can_create(self) -> bool:
-        return self.host_id in self.rights.create
+        return self.rights.allow("create", self.host_id)
 
     @property
     def can_delete(self) -> bool:
-        return self.host_id in self.rights.delete
+        return self.rights.allow("delete", self.host_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +90,31 @@ class VolumeLine(Line):
     volume: Volume
     users: Users | None
 
+    @property
+    def used_by_count(self) -> int:
+        return self.users.guests if self.users else 0
+
+    @property
+    def iso_id(self) -> int | None:
+        return self.volume.iso.pk if hasattr(self.volume, "iso") else None
+
+    @property
+    def can_grow(self) -> bool:
+        return self.can_configure and self.volume.format in FORMATS and self.volume.missing_since is None
+
 
 @dataclass(frozen=True, kw_only=True)
 class IsoLine(Line):
     iso: Iso
     users: Users | None
+
+    @property
+    def used_by_count(self) -> int:
+        return self.users.guests if self.users else 0
+
+    @property
+    def added_by(self) -> str | None:
+        return self.iso.added_by.username if self.iso.added_by else None
 
     @property
     def badges(self) -> list[Badge]:
@@ -130,14 +152,14 @@ class IsoLine(Line):
 
 def pool_lines(user: User, pools: Iterable[Pool]) -> list[PoolLine]:
     shown = list(pools)
-    rights, jobs = Rights.of(user), jobs_on("pool", [pool.pk for pool in shown])
+    rights, jobs = Rights(user), jobs_on("pool", [pool.pk for pool in shown])
     return [PoolLine(host_id=pool.host_id, rights=rights, job=jobs.get(pool.pk), pool=pool) for pool in shown]
 
 
 def volume_lines(user: User, volumes: Iterable[Volume]) -> list[VolumeLine]:
     shown = list(volumes)
     ids = [volume.pk for volume in shown]
-    rights, jobs, users = Rights.of(user), jobs_on("volume", ids), users_of(ids)
+    rights, jobs, users = Rights(user), jobs_on("volume", ids), users_of(ids)
     return [
         VolumeLine(
             host_id=volume.pool.host_id,
@@ -152,7 +174,7 @@ def volume_lines(user: User, volumes: Iterable[Volume]) -> list[VolumeLine]:
 
 def iso_lines(user: User, isos: Iterable[Iso]) -> list[IsoLine]:
     shown = list(isos)
-    rights, jobs = Rights.of(user), jobs_on("iso", [iso.pk for iso in shown])
+    rights, jobs = Rights(user), jobs_on("iso", [iso.pk for iso in shown])
     users = users_of([iso.volume_id for iso in shown])
     return [
         IsoLine(
@@ -170,3 +192,34 @@ def jobs_on(kind: str, ids: Iterable[int]) -> dict[int, Job]:
     """The unfinished job that holds each of these objects."""
     held = JobObject.objects.filter(kind=kind, object_id__in=list(ids), held=True).select_related("job")
     return {each.object_id: each.job for each in held}
+
+
+def guests_of(volume: Volume) -> tuple[list[Any], int]:
+    """The first guests by name that have the volume (rows of the room above), and how many more there are."""
+    used = volume.used_by.filter(guest__missing_since=None).order_by("guest__name", "guest")
+    disks = used.select_related("guest").only("guest__name", "guest__state", "volume")[:SHOWN_GUESTS]
+    shown = list({disk.guest_id: disk.guest for disk in disks}.values())
+    return shown, used.values("guest").distinct().count() - len(shown)
+
+
+class Link(NamedTuple):
+    """One image of a backing chain; `volume` is None where it lies in no pool that we know."""
+
+    path: str
+    volume: Volume | None
+
+
+def backing_chain(volume: Volume) -> list[Link]:
+    """What the volume lies on, the next one first, as far as it is known."""
+    chain: list[Link] = []
+    path, seen = volume.backing_path, {volume.path}
+    while path and path not in seen and len(chain) < LONGEST_CHAIN:
+        seen.add(path)
+        below = (
+            Volume.objects.filter(path=path, pool__host=volume.pool.host_id)
+            .order_by(F("missing_since").asc(nulls_first=True))
+            .first()
+        )
+        chain.append(Link(path, below))
+        path = below.backing_path if below else ""
+    return chain

@@ -29,9 +29,9 @@ def users_of(volume_ids: Iterable[int]) -> dict[int, Users]:
     """The users of many volumes in one query; volumes that nobody uses are left out."""
     used = Volume.objects.filter(_IN_USE, pk__in=list(volume_ids)).order_by()
     counted = used.annotate(
-        guests=Count("used_by__guest", distinct=True), one=Min("used_by__guest"), name=Min("used_by__guest__name")
+        guests=Count("used_by__guest", distinct=True), one=Min("used_by__guest"), first=Min("used_by__guest__name")
     )
-    rows = counted.values_list("pk", "guests", "one", "name")
+    rows = counted.values_list("pk", "guests", "one", "first")
     return {pk: Users(guests, one, name) if guests == 1 else Users(guests, None, "") for pk, guests, one, name in rows}
 
 

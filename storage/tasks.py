@@ -43,13 +43,9 @@ def check_iso(job: RunningJob, *, iso_id: int) -> dict[str, Any]:
         with host.connect() as conn:
             job.step(_("Looking at the files in the pool %(pool)s") % {"pool": pool.name})
             inventory.refresh_pool(host, conn, pool.name, rescan=True)
+            _must_be_there(conn, volume)
             volume.refresh_from_db()
             Iso.objects.filter(pk=iso_id).update(checked_bytes=volume.capacity_bytes)
-            if volume.missing_since:
-                sentence = _(
-                    "%(name)s is not in the pool %(pool)s. Upload it again, or look what happened to the file."
-                )
-                raise VolumeNotFound(sentence % {"name": volume.name, "pool": pool.name})
             with media.open_image(conn, volume) as image:
                 job.step(_("Reading the header of %(name)s") % {"name": volume.name})
                 _save_facts(iso_id, media.facts(image))
@@ -61,6 +57,17 @@ def check_iso(job: RunningJob, *, iso_id: int) -> dict[str, Any]:
         return _verdict(job, iso)
     finally:
         check_next(host, after=job.pk)
+
+
+def _must_be_there(conn: Connection, volume: Volume) -> None:
+    """Raise VolumeNotFound when the file is gone; our row says so then. (A sync leaves alone what a job holds.)"""
+    try:
+        volumes.volume_info(conn, volume.pool.name, volume.name)
+    except VolumeNotFound as error:
+        Volume.objects.filter(pk=volume.pk).update(missing_since=timezone.now())
+        publish(f"pool-{volume.pool_id}", "volumes", "isos")
+        sentence = _("%(name)s is not in the pool %(pool)s any more. Upload it again.")
+        raise VolumeNotFound(sentence % {"name": volume.name, "pool": volume.pool.name}) from error
 
 
 def _save_facts(iso_id: int, found: dict[str, Any]) -> None:

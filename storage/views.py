@@ -1,0 +1,225 @@
+"""Pages of pools and volumes."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts.rest import actor
+from virt.errors import Invalid, UserError
+
+from . import lists, rules, services
+from .forms import GrowForm, VolumeForm
+from .models import Pool, Volume
+from .rows import backing_chain, guests_of, pool_lines, volume_lines
+from .shell import virsh
+
+
+# --- pools ------------------------------------------------------------------------------------------------------------
+@require_GET
+def pools(request: HttpRequest) -> HttpResponse:
+    user, wanted = actor(request), lists.Wanted.from_query(request.GET)
+    page = lists.page_of(request, lists.pools(user, wanted))
+    context = {
+        "page": page,
+        "lines": pool_lines(user, page.object_list),
+        "wanted": wanted,
+        "sizes": lists.PAGE_SIZES,
+        "hosts": lists.hosts(user),
+    }
+    template = "storage/_pools.html" if request.headers.get("HX-Request") else "storage/pools.html"
+    return render(request, template, context)
+
+
+@require_GET
+def pool(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _pool(request, pk, "view")
+    context = {"line": pool_lines(actor(request), [found])[0]}
+    if request.headers.get("HX-Request"):
+        return render(request, "storage/_pool.html", context)
+    return render(request, "storage/pool.html", {**context, **_volumes_context(request, found)})
+
+
+@require_GET
+def pool_volumes(request: HttpRequest, pk: int) -> HttpResponse:
+    """The volumes of a pool, as a part of its page."""
+    found = _pool(request, pk, "view")
+    if not request.headers.get("HX-Request"):
+        return redirect(found)
+    return render(request, "storage/_volumes.html", _volumes_context(request, found))
+
+
+@require_GET
+def pool_row(request: HttpRequest, pk: int) -> HttpResponse:
+    return render(
+        request, "storage/_pool_row.html", {"line": pool_lines(actor(request), [_pool(request, pk, "view")])[0]}
+    )
+
+
+@require_POST
+def pool_start(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _pool(request, pk, "operate")
+    services.start_pool(found, by=actor(request))
+    return redirect(found)
+
+
+@require_http_methods(["GET", "POST"])
+def pool_stop(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _pool(request, pk, "operate")
+    if request.method == "POST":
+        services.stop_pool(found, by=actor(request))
+        return redirect(found)
+    context = {
+        "confirm_title": _("Stop the pool %(name)s") % {"name": found.name},
+        "confirm_button": _("Stop %(name)s") % {"name": found.name},
+        "confirm_stay": True,
+        "cancel_url": found.get_absolute_url(),
+        "effects": [
+            _("Its files stay where they are."),
+            _("Guests that run go on running."),
+            _("Nothing can be made, grown, uploaded or deleted in it until it is started again."),
+        ],
+        "commands": [virsh("pool-destroy", found.name), ("REST", f"POST /api/v1/pools/{found.pk}/stop")],
+    }
+    return render(request, "confirm.html", context)
+
+
+@require_POST
+def pool_refresh(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _pool(request, pk, "operate")
+    services.refresh_pool(found, by=actor(request))
+    return redirect(found)
+
+
+@require_POST
+def pool_autostart(request: HttpRequest, pk: int) -> HttpResponse:
+    """Start the pool with its host (`on` = 1), or no longer."""
+    found = _pool(request, pk, "configure")
+    services.set_pool_autostart(found, request.POST.get("on") == "1", by=actor(request))
+    return redirect(found)
+
+
+# --- volumes ----------------------------------------------------------------------------------------------------------
+@require_GET
+def volumes(request: HttpRequest) -> HttpResponse:
+    template = "storage/_volumes.html" if request.headers.get("HX-Request") else "storage/volumes.html"
+    return render(request, template, _volumes_context(request))
+
+
+def _volumes_context(request: HttpRequest, pool: Pool | None = None) -> dict[str, Any]:
+    user, wanted = actor(request), lists.Wanted.from_query(request.GET)
+    if pool is not None:
+        wanted = wanted.within(pool)
+    page = lists.page_of(request, lists.volumes(user, wanted))
+    return {
+        "page": page,
+        "lines": volume_lines(user, page.object_list),
+        "wanted": wanted,
+        "sizes": lists.PAGE_SIZES,
+        "hosts": lists.hosts(user),
+        "formats": lists.FORMATS,
+        "pool": pool,
+    }
+
+
+@require_GET
+def volume(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _volume(request, pk, "view")
+    guests, more = guests_of(found)
+    context = {
+        "line": volume_lines(actor(request), [found])[0],
+        "guests": guests,
+        "more_guests": more,
+        "chain": backing_chain(found),
+        "overlays": rules.overlays_of(found).select_related("pool")[:20],
+    }
+    template = "storage/_volume.html" if request.headers.get("HX-Request") else "storage/volume.html"
+    return render(request, template, context)
+
+
+@require_GET
+def volume_row(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _volume(request, pk, "view")
+    context = {
+        "line": volume_lines(actor(request), [found])[0],
+        "pool": found.pool if "in_pool" in request.GET else None,
+    }
+    return render(request, "storage/_volume_row.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def volume_new(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _pool(request, pk, "create")
+    form = VolumeForm(request.POST or None, pool=found)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            services.create_volume(
+                found,
+                data["name"],
+                form.capacity_bytes,
+                data["image_format"],
+                by=actor(request),
+                preallocation="full" if data["in_full"] else "none",
+            )
+        except UserError as error:
+            form.refuse(error)
+        else:
+            return redirect(found)
+    return render(request, "storage/volume_new.html", {"pool": found, "form": form}, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "POST"])
+def volume_grow(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _volume(request, pk, "configure")
+    services.check_resizable(found)
+    form = GrowForm(request.POST or None, volume=found)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.resize_volume(found, form.capacity_bytes, by=actor(request))
+        except UserError as error:
+            form.refuse(error)
+        else:
+            return redirect(found)
+    return render(
+        request, "storage/volume_grow.html", {"volume": found, "form": form}, status=422 if form.errors else 200
+    )
+
+
+@require_http_methods(["GET", "POST"])
+def volume_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask for the name before a disk is destroyed; of a volume that is missing only the row goes."""
+    found = _volume(request, pk, "delete")
+    services.check_deletable(found)
+    if request.method == "POST":
+        if found.missing_since is None and request.POST.get("confirm_name") != found.name:
+            raise Invalid(_("The name that was typed is not the volume's. Nothing was deleted."), field="confirm_name")
+        services.delete_volume(found, by=actor(request))
+        return redirect(found.pool)
+    context = {
+        "volume": found,
+        "confirm_title": _("Delete %(name)s") % {"name": found.name},
+        "confirm_button": _("Delete %(name)s") % {"name": found.name},
+        "confirm_stay": request.GET.get("stay") == "1",
+        "confirm_name": "" if found.missing_since else found.name,
+        "cancel_url": found.get_absolute_url(),
+        "commands": [
+            virsh("vol-delete", "--pool", found.pool.name, found.name),
+            ("REST", f"DELETE /api/v1/volumes/{found.pk}"),
+        ],
+    }
+    return render(request, "storage/volume_delete.html", context)
+
+
+def _pool(request: HttpRequest, pk: int, action: str) -> Pool:
+    permitted = lists.with_counts(Pool.objects.permitted(actor(request), action).select_related("host"))
+    found: Pool = get_object_or_404(permitted, pk=pk)
+    return found
+
+
+def _volume(request: HttpRequest, pk: int, action: str) -> Volume:
+    permitted = Volume.objects.permitted(actor(request), action).select_related("pool__host", "iso")
+    found: Volume = get_object_or_404(permitted, pk=pk)
+    return found
