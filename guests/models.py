@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from hosts.mixins import OnHost, OnHostQuerySet
+from hosts.models import Host
 from networking.models import Bridge, Network
 from storage.models import Volume
 
@@ -95,6 +96,7 @@ class Guest(OnHost):
             models.Index(fields=["state", "name"]),
             models.Index(fields=["trouble", "name", "id"]),
             models.Index(fields=["missing_since"]),
+            models.Index(fields=["name"], condition=models.Q(needs_restart=True), name="guest_needs_restart"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["host", "uuid"], name="guest_once_per_host"),
@@ -158,3 +160,21 @@ class Nic(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mac} on {self.source}"
+
+
+class Sheet(models.Model):
+    """What a host can give guests of one type and machine, as libvirt said when the host was connected."""
+
+    host = models.ForeignKey(Host, models.CASCADE, related_name="guest_sheets")
+    domain_type = models.CharField(max_length=16)  # kvm or qemu
+    machine = models.CharField(max_length=32)  # as it was asked for: q35, pc, virt
+    data = models.JSONField(default=dict)  # virt.types.CompatSheet
+    read_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["host", "domain_type", "machine"], name="one_sheet_per_kind")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.domain_type} {self.machine} on {self.host}"

@@ -51,6 +51,14 @@ def search(guests: GuestQuerySet, query: str) -> Found:
     return Found(guests if wants_deleted else guests.listed(), problem)
 
 
+def with_word(query: str, key: str, value: str) -> str:
+    """`query` with `key:value` in the place of any other word of that key; without the key where `value` is empty."""
+    kept = [match[0] for match in _WORD.finditer(query) if match["key"] != key]
+    if value:
+        kept.append(f'{key}:"{value}"' if re.search(r"\s", value) else f"{key}:{value}")
+    return " ".join(kept)
+
+
 def _unknown_key(key: str) -> Q:
     keys = ", ".join(f"{known}:" for known in _KEYS if known)
     raise _NotUnderstood(_("There is no “%(key)s:” to search for. There are %(keys)s.") % {"key": key, "keys": keys})

@@ -1,2 +1,24 @@
+from django.urls import path
+
+from . import views
+
 app_name = "guests"
-urlpatterns: list[object] = []
+urlpatterns = [
+    path("", views.guest_list, name="list"),
+    path("bulk/", views.guest_bulk, name="bulk"),
+    path("new/", views.guest_new, name="new"),
+    path("new/preview/", views.guest_preview, name="new_preview"),
+    path("creating/<int:pk>/", views.guest_creating, name="creating"),
+    path("<int:pk>/", views.guest_detail, name="detail"),
+    path("<int:pk>/hardware/", views.guest_hardware, name="hardware"),
+    path("<int:pk>/jobs/", views.guest_jobs, name="jobs"),
+    path("<int:pk>/xml/", views.guest_xml, name="xml"),
+    path("<int:pk>/row/", views.guest_row, name="row"),
+    path("<int:pk>/menu/", views.guest_menu, name="menu"),
+    path("<int:pk>/power/<slug:verb>/", views.guest_power, name="power"),
+    path("<int:pk>/edit/", views.guest_edit, name="edit"),
+    path("<int:pk>/delete/", views.guest_delete, name="delete"),
+    path("<int:pk>/forget/", views.guest_forget, name="forget"),
+    path("<int:pk>/media/<slug:target>/", views.guest_media, name="media"),
+    path("<int:pk>/media/<slug:target>/eject/", views.guest_eject, name="eject"),
+]

@@ -8,20 +8,29 @@ from guests.inventory import refresh_guest
 from guests.models import Guest
 from jobs.runner import RunningJob
 from jobs.tasks import job_task
-from storage.inventory import refresh_pool
-from virt import domains, power, volumes
+from storage.making import make_volume
+from virt import domains, power
 from virt.connection import Connection
-from virt.errors import GuestExists, VirtError, VolumeExists, VolumeNotFound
+from virt.errors import GuestExists, VirtError
 from virt.volume_xml import VolumeXML
 
 
 @job_task(soft_time_limit=6 * 3600)
 def create_guest(
-    job: RunningJob, *, guest_id: int, uuid: str, name: str, xml: str, disk: dict[str, Any] | None, start: bool
+    job: RunningJob,
+    *,
+    guest_id: int,
+    uuid: str,
+    name: str,
+    xml: str,
+    disk: dict[str, Any] | None,
+    start: bool,
+    wanted: dict[str, Any],
 ) -> dict[str, Any]:
     """Make the volume `disk` (pool, name, path, format, capacity_bytes), define `xml`, and `start` it.
 
-    However it fails, and also when the worker is killed, nothing of it stays on the host.
+    However it fails, and also when the worker is killed, nothing of it stays on the host. `wanted` is what was asked
+    for, so that the page can offer it again.
     """
     guest = Guest.objects.select_related("host").get(pk=guest_id)
     total = 1 + bool(disk) + start
@@ -45,34 +54,11 @@ def create_guest(
 
 
 def _make_disk(job: RunningJob, guest: Guest, conn: Connection, disk: dict[str, Any]) -> None:
-    pool, name = disk["pool"], disk["name"]
-    if _exists(conn, pool, name):
-        raise _taken(pool, name)
-    job.undo("storage.delete_volume", host_id=guest.host_id, pool=pool, name=name)
-    document = VolumeXML(name=name, capacity_bytes=disk["capacity_bytes"], format=disk["format"])
-    try:
-        made = volumes.create_volume(conn, pool, document)
-    except VolumeExists as error:
-        # Somebody else's, made in this instant: it must not be taken back.
-        job.row.journal.filter(verb="storage.delete_volume").delete()
-        raise _taken(pool, name) from error
+    document = VolumeXML(name=disk["name"], capacity_bytes=disk["capacity_bytes"], format=disk["format"])
+    made, _row = make_volume(job, guest.host, conn, disk["pool"], document)
     if made.path != disk["path"]:
         sentence = _("The pool %(pool)s put the disk at %(made)s, not at %(path)s. Choose another pool.")
-        raise VirtError(sentence % {"pool": pool, "made": made.path, "path": disk["path"]})
-    refresh_pool(guest.host, conn, pool)
-
-
-def _exists(conn: Connection, pool: str, name: str) -> bool:
-    try:
-        volumes.volume_info(conn, pool, name)
-    except VolumeNotFound:
-        return False
-    return True
-
-
-def _taken(pool: str, name: str) -> VolumeExists:
-    sentence = _("The pool %(pool)s has a volume named %(name)s already. Choose another name for the guest.")
-    return VolumeExists(sentence % {"pool": pool, "name": name}, field="name")
+        raise VirtError(sentence % {"pool": disk["pool"], "made": made.path, "path": disk["path"]})
 
 
 def _words(guest: Guest) -> dict[str, str]:

@@ -1,0 +1,217 @@
+"""Guests as REST shows and takes them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ninja import Field, Schema
+
+from hosts.rest import HostRef
+
+from .models import Disk, Guest, Nic
+from .plan import GuestPlan, NewGuest
+
+MAX_ID = 2**63 - 1  # what the database holds
+
+
+class AddressOut(Schema):
+    address: str
+    source: str = Field(description="agent (the guest itself) or lease (of its virtual network)")
+    mac: str
+
+
+class GuestOut(Schema):
+    """A guest as last seen on its host."""
+
+    id: int
+    uuid: UUID
+    name: str
+    title: str
+    host: HostRef
+    state: str = Field(
+        description="running, paused, shutting_down, shutoff, crashed, suspended, saved, missing or creating"
+    )
+    state_reason: str
+    state_since: datetime
+    missing_since: datetime | None
+    persistent: bool
+    autostart: bool
+    vcpus: int
+    memory_mib: int
+    arch: str
+    machine: str
+    firmware: str = Field(description="bios, uefi or uefi-secure")
+    is_emulated: bool
+    os_id: str
+    os_name: str
+    graphics: str
+    needs_restart: bool
+    cpu_percent: float | None = Field(description="Of all its vCPUs; null while nobody knows.")
+    memory_used_mib: int | None = Field(description="As the guest sees it.")
+    memory_held_mib: int | None = Field(description="What its process holds on the host.")
+    addresses: list[AddressOut]
+    sampled_at: datetime | None
+
+
+class DiskOut(Schema):
+    target: str
+    bus: str
+    device: str = Field(description="disk, cdrom, floppy or lun")
+    source: str = Field(description="A path, or pool/volume; empty for an empty drive.")
+    volume: int | None = Field(None, description="Row id of the volume, where it is one.")
+    format: str
+    is_readonly: bool
+    boot_order: int | None
+    capacity_bytes: int | None = None
+    allocation_bytes: int | None = None
+
+    @staticmethod
+    def resolve_volume(disk: Disk) -> int | None:
+        return disk.volume_id
+
+    @staticmethod
+    def resolve_capacity_bytes(disk: Disk) -> int | None:
+        return disk.volume.capacity_bytes if disk.volume else None
+
+    @staticmethod
+    def resolve_allocation_bytes(disk: Disk) -> int | None:
+        return disk.volume.allocation_bytes if disk.volume else None
+
+
+class NicOut(Schema):
+    mac: str
+    kind: str = Field(description="network, bridge, direct, user …")
+    source: str
+    model: str
+    is_link_up: bool
+    network: int | None = Field(None, description="Row id of the virtual network, where it is on one.")
+    bridge: int | None = Field(None, description="Row id of the host's bridge, where it is on one.")
+
+    @staticmethod
+    def resolve_network(nic: Nic) -> int | None:
+        return nic.network_id
+
+    @staticmethod
+    def resolve_bridge(nic: Nic) -> int | None:
+        return nic.bridge_id
+
+
+class PendingOut(Schema):
+    what: str
+    now: str
+    then: str
+
+
+class GuestDetailOut(GuestOut):
+    """A guest with what it is made of."""
+
+    description: str
+    has_serial: bool
+    has_agent_channel: bool
+    changes_at_restart: list[PendingOut]
+    disks: list[DiskOut]
+    nics: list[NicOut]
+
+    @staticmethod
+    def resolve_disks(guest: Guest) -> list[Any]:
+        return list(guest.disks.select_related("volume"))
+
+    @staticmethod
+    def resolve_nics(guest: Guest) -> list[Any]:
+        return list(guest.nics.all())
+
+
+class GuestIn(Schema):
+    """A guest to make. What is left out is chosen for its system and host. Ids are those that the lists give."""
+
+    name: str
+    host: int | None = Field(None, ge=0, le=MAX_ID, description="May be left out where there is one only.")
+    os: str = Field("", description="Id or short id of a system, e.g. debian12; empty: that of the ISO.")
+    title: str = ""
+    description: str = ""
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    iso: int | None = Field(None, ge=0, le=MAX_ID, description="An install disc to boot from.")
+    boots_from_network: bool = Field(False, description="PXE, after its disk.")
+    volume: int | None = Field(None, ge=0, le=MAX_ID, description="An existing volume as its disk.")
+    pool: int | None = Field(None, ge=0, le=MAX_ID, description="Where its new disk is made.")
+    capacity_bytes: int | None = Field(None, description="Of its new disk; 0: no disk.")
+    format: str = Field("", description="qcow2 or raw")
+    network: int | None = Field(None, ge=0, le=MAX_ID)
+    bridge: int | None = Field(None, ge=0, le=MAX_ID, description="A bridge of the host instead of a network.")
+    has_network: bool = True
+    firmware: str = Field("", description="bios, uefi or uefi-secure")
+    start: bool = True
+
+    def wanted(self) -> NewGuest:
+        return NewGuest(**self.dict())
+
+
+class CheckOut(Schema):
+    verdict: str = Field(description="ok, warn or info")
+    text: str
+
+
+class PlanOut(Schema):
+    """What would be made. UUID and MAC are drawn anew when it really is."""
+
+    name: str
+    host: HostRef
+    os_id: str
+    os_name: str
+    vcpus: int
+    memory_mib: int
+    firmware: str
+    machine: str
+    is_emulated: bool
+    disk: dict[str, Any] | None
+    network: str | None
+    bridge: str | None
+    checks: list[CheckOut]
+    xml: str
+
+    @classmethod
+    def of(cls, plan: GuestPlan) -> "PlanOut":
+        return cls(
+            name=plan.name,
+            host=HostRef(id=plan.host.pk, name=plan.host.name),
+            os_id=plan.os.id,
+            os_name=plan.os.name,
+            vcpus=plan.vcpus,
+            memory_mib=plan.memory_mib,
+            firmware=plan.firmware,
+            machine=plan.machine,
+            is_emulated=plan.is_emulated,
+            disk=plan.disk.as_argument() if plan.disk else None,
+            network=plan.network.name if plan.network else None,
+            bridge=plan.bridge.name if plan.bridge else None,
+            checks=[CheckOut(verdict=check.verdict, text=check.text) for check in plan.checks],
+            xml=plan.xml,
+        )
+
+
+class GuestPatch(Schema):
+    """What is given is changed, all of it or nothing."""
+
+    name: str | None = None
+    title: str | None = None
+    description: str | None = None
+    autostart: bool | None = None
+    vcpus: int | None = None
+    memory_mib: int | None = None
+
+
+class MediaIn(Schema):
+    target: str = Field(description="The drive, e.g. sda.")
+    iso: int | None = Field(None, ge=0, le=MAX_ID, description="Row id of the ISO; null ejects what is in it.")
+
+
+class PowerIn(Schema):
+    """One verb for many guests. Those that are busy are left out and named when the job ends."""
+
+    verb: str = Field(description="start, shutdown, reboot, suspend, resume, save, reset or destroy")
+    guests: list[int] = Field(description="Row ids.")
+
+
+class XmlOut(Schema):
+    xml: str
