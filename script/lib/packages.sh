@@ -14,9 +14,10 @@ RHEL_PACKAGES="libvirt-daemon-kvm libvirt-client libvirt-devel qemu-kvm qemu-img
 has_systemd() { [ -d /run/systemd/system ]; }
 
 missing_debian() {
-  local package
+  local package installed
+  installed=" $(dpkg-query -W -f '${db:Status-Status}=${Package} ' "$@" 2>/dev/null || true)"
   for package in "$@"; do
-    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || printf '%s ' "$package"
+    [[ $installed == *" installed=$package "* ]] || printf '%s ' "$package"
   done
 }
 

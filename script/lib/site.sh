@@ -30,12 +30,32 @@ collect_static() {
   echo "$want" >"$stamp"
 }
 
+# site_state: one line that changes when a migration is due or the local host is another; empty where only Django can tell
+# (PostgreSQL). It saves a later start two rounds of Django.
+site_state() {
+  [ -z "${DATABASE_URL:-}" ] && [ -e "$KVMWEB_VAR/kvmweb.sqlite3" ] || return 0
+  {
+    as_kvmweb .venv/bin/python -Ic 'import sqlite3, sys
+for row in sqlite3.connect(sys.argv[1]).execute("SELECT app, name FROM django_migrations ORDER BY app, name"): print(*row)' \
+      "$KVMWEB_VAR/kvmweb.sqlite3" 2>&1
+    cat */migrations/*.py requirements.txt
+    echo "$KVMWEB_LIBVIRT_URI"
+  } | sha256sum
+}
+site_is_prepared() {
+  local state
+  state=$(site_state)
+  [ -n "$state" ] && [ "$state" = "$(cat "$KVMWEB_VAR/supervisor/site" 2>/dev/null)" ]
+}
+
 migrate_database() {
   step "Preparing the database" "The database is as it was before. See the output, then try again." \
     as_kvmweb .venv/bin/python manage.py migrate --noinput -v 0
 }
 
+# set_up_site: once the processes run, since pages that are open are told (over Redis) of what it makes.
 set_up_site() {
   step "Registering this host and the first administrator" "See the output, then try again." \
     as_kvmweb .venv/bin/python manage.py setup_site
+  site_state >"$KVMWEB_VAR/supervisor/site"
 }
