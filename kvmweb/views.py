@@ -1,8 +1,11 @@
 """Views that belong to no room: the API's documentation, metrics, and the error pages."""
 
+import json
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template import loader
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 from ninja.openapi.docs import Swagger
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -17,7 +20,10 @@ from .metrics import registry
 @require_GET
 def api_docs(request: HttpRequest) -> HttpResponse:
     """The OpenAPI document, browsable, from local files only."""
-    return Swagger().render_page(request, api)
+    settings = Swagger.default_settings | {"url": reverse("api:openapi-json")}
+    # Not Swagger.render_page: where ninja is no application it would send the browser to a CDN.
+    context = {"api": api, "add_csrf": True, "swagger_settings": json.dumps(settings)}
+    return render(request, Swagger.template, context)
 
 
 @require_GET
