@@ -53,6 +53,13 @@ class Wanted:
     fingerprint: str = ""
 
 
+def upload_pools(user: User) -> list[Pool]:
+    """The pools into which `user` may upload, the library's own first."""
+    started = Pool.objects.permitted(user, "create").filter(missing_since=None, is_active=True, type__in=DIRECTORY_POOLS)
+    pools = [pool for pool in started.exclude(target_path="").select_related("host") if pool.host.is_local]
+    return sorted(pools, key=lambda pool: (pool.name != "iso", pool.name))
+
+
 def visible_to(user: User, action: str) -> QuerySet[Upload]:
     """The uploads on which `user` may do `action`: their own, and all where they administer the pool's host."""
     own = Q(created_by_id=user.pk, pool__in=Pool.objects.permitted(user, action))

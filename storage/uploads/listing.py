@@ -28,10 +28,10 @@ def one(user: User, upload_id: UUID) -> dict[str, Any]:
 
 
 def own(user: User, query: QueryDict) -> dict[str, Any]:
-    """The user's own uploads, newest first, as {"items", "count"}; `?state=receiving`, `?limit=`, `?offset=`."""
+    """The user's own uploads, newest first, as {"items", "count"}; `?state=a,b`, `?limit=`, `?offset=`."""
     uploads = visible_to(user, "view").filter(created_by_id=user.pk)
-    if state := query.get("state"):
-        uploads = uploads.filter(state=state)
+    if states := query.get("state"):
+        uploads = uploads.filter(state__in=states.split(","))
     start, limit = _number(query, "offset", 0), _number(query, "limit", PAGE)
     page = list(uploads[start : start + min(limit, MAX_PAGE)])
     offsets = _offsets(page)

@@ -1,0 +1,181 @@
+"""Uploads as a person makes them: Chromium on the ISO library, a server that is killed, a network that is slow."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests.storage.upload_site import Site
+
+pytestmark = pytest.mark.browser
+CHROMIUM = os.environ.get("KVMWEB_TEST_CHROMIUM", "/usr/bin/chromium")
+MIB = 1024 * 1024
+DONE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(site: Site, chromium: Browser) -> Iterator[Page]:
+    """The ISO library as ann sees it. Anything on the console, such as a break of the CSP, fails the test."""
+    said: list[str] = []
+    context = chromium.new_context(locale="en")
+    url = f"http://127.0.0.1:{site.port}"
+    context.add_cookies([{"name": k, "value": v, "url": url} for k, v in site.cookies["ann"].items()])
+    page = context.new_page()
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{url}/isos/")
+    yield page
+    context.close()
+    expected = re.compile(r"Failed to load resource|WebSocket connection")  # refused requests and a killed server
+    assert [line for line in said if not expected.search(line)] == []
+
+
+def slow_down(page: Page, bytes_per_s: int) -> None:
+    devtools = page.context.new_cdp_session(page)
+    conditions: dict[str, Any] = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    devtools.send("Network.emulateNetworkConditions", {**conditions, "uploadThroughput": bytes_per_s})
+
+
+def new_file(tmp_path: Path, size: int) -> Path:
+    path = tmp_path / f"{os.urandom(4).hex()} & <盘>.iso"
+    path.write_bytes(os.urandom(size))
+    return path
+
+
+def choose(page: Page, *files: Path) -> None:
+    page.locator("#uploads [data-files]").set_input_files([str(file) for file in files])
+
+
+def row_of(page: Page, file: Path) -> Locator:
+    return page.locator("#uploads .upr").filter(has_text=file.name)
+
+
+def assert_arrived(site: Site, row: Locator, file: Path) -> None:
+    expect(row).to_have_attribute("data-state", "done", timeout=DONE_MS)
+    assert (site.iso / file.name).read_bytes() == file.read_bytes()
+
+
+def test_choose_watch_and_make_a_guest(site: Site, page: Page, tmp_path: Path):
+    files = [new_file(tmp_path, 3 * MIB), new_file(tmp_path, 0), new_file(tmp_path, 5)]
+    choose(page, *files)
+    for file in files:
+        assert_arrived(site, row_of(page, file), file)
+    row = row_of(page, files[0])
+    expect(row).to_contain_text("3 MiB in")
+    expect(row).to_contain_text("to iso on local")
+    iso_id = site.sql("SELECT iso_id FROM storage_upload WHERE name = ?", files[0].name)[0][0]
+    expect(row.get_by_role("link", name="New guest")).to_have_attribute("href", f"/guests/new/?iso={iso_id}")
+    page.get_by_role("button", name="Clear finished").click()
+    expect(page.locator("#uploads .upr")).to_have_count(0)
+
+
+def test_pause_resume_and_cancel(site: Site, page: Page, tmp_path: Path):
+    slow_down(page, 2 * MIB)
+    file, other = new_file(tmp_path, 8 * MIB), new_file(tmp_path, 30 * MIB)
+    choose(page, file, other)
+    row = row_of(page, file)
+    expect(row).to_contain_text(re.compile(r"of 8 MiB · \d+ % · .*MiB/s · about \d+ s left"), timeout=20_000)
+    row.get_by_role("button", name="Pause").click()
+    expect(row).to_contain_text("paused")
+    row.get_by_role("button", name="Resume").click()
+    dropped = row_of(page, other)
+    expect(dropped).to_have_attribute("data-state", "sending")
+    dropped.get_by_title("Cancel and delete what arrived").click()
+    expect(dropped).to_contain_text(re.compile("Delete the .* that arrived"))
+    dropped.get_by_role("button", name="Keep").click()
+    dropped.get_by_title("Cancel and delete what arrived").click()
+    dropped.get_by_role("button", name="Delete what arrived").click()
+    expect(dropped).to_have_count(0)
+    assert_arrived(site, row, file)
+    assert site.parts() == []
+
+
+def test_a_third_waits_for_its_turn(site: Site, page: Page, tmp_path: Path):
+    slow_down(page, 2 * MIB)
+    files = [new_file(tmp_path, 3 * MIB) for _ in range(3)]
+    choose(page, *files)
+    expect(row_of(page, files[2])).to_contain_text("waits until one of the others is done")
+    for file in files:
+        assert_arrived(site, row_of(page, file), file)
+
+
+def test_a_killed_server_costs_nothing(site: Site, page: Page, tmp_path: Path):
+    slow_down(page, 2 * MIB)
+    file = new_file(tmp_path, 12 * MIB)
+    choose(page, file)
+    row = row_of(page, file)
+    expect(row).to_contain_text("s left", timeout=20_000)
+    site.kill()
+    expect(row).to_contain_text("the connection is lost, trying again", timeout=20_000)
+    site.start()
+    assert_arrived(site, row, file)
+
+
+def test_a_closed_tab_goes_on_with_the_same_file(site: Site, page: Page, tmp_path: Path):
+    slow_down(page, 2 * MIB)
+    file = new_file(tmp_path, 9 * MIB)
+    choose(page, file)
+    expect(row_of(page, file)).to_contain_text("s left", timeout=20_000)
+    page.reload()
+    row = row_of(page, file)
+    expect(row).to_contain_text(re.compile(r"Choose the same file again to go on from .* of 9 MiB"))
+    wrong = new_file(tmp_path, 5)
+    with page.expect_file_chooser() as chooser:
+        row.get_by_role("button", name="Choose the file").click()
+    chooser.value.set_files(str(wrong))
+    expect(row).to_contain_text("That is another file")
+    assert not (site.iso / wrong.name).exists()
+    with page.expect_file_chooser() as chooser:
+        row.get_by_role("button", name="Choose the file").click()
+    chooser.value.set_files(str(file))
+    assert_arrived(site, row, file)
+    patches = site.sql("SELECT count(*) FROM storage_upload WHERE name = ?", file.name)
+    assert patches == [(1,)]
+
+
+def test_errors_are_the_servers_sentences(site: Site, page: Page, tmp_path: Path):
+    file = new_file(tmp_path, 5)
+    (site.iso / file.name).write_bytes(b"mine")
+    choose(page, file)
+    row = row_of(page, file)
+    expect(row).to_contain_text("exists already in pool iso. Rename your file, or delete the one there first.")
+    (site.iso / file.name).unlink()
+    row.get_by_role("button", name="Try again").click()
+    assert_arrived(site, row, file)
+
+
+def test_a_name_taken_meanwhile_can_be_settled_later(site: Site, page: Page, tmp_path: Path):
+    path = site.new("meanwhile.iso", 5)
+    (site.iso / "meanwhile.iso").write_bytes(b"mine")
+    assert site.patch(path, 0, b"12345").status_code == 409
+    page.reload()
+    row = page.locator("#uploads .upr").filter(has_text="meanwhile.iso")
+    expect(row).to_contain_text("exists already")
+    (site.iso / "meanwhile.iso").unlink()
+    row.get_by_role("button", name="Try again").click()
+    expect(row).to_have_count(0)
+    assert (site.iso / "meanwhile.iso").read_bytes() == b"12345"
+
+
+def test_files_are_dropped(site: Site, page: Page):
+    data = page.evaluate_handle(
+        "() => { const all = new DataTransfer(); all.items.add(new File(['dropped'], 'dropped.iso')); return all; }"
+    )
+    zone = page.locator("#uploads [data-drop]")
+    zone.dispatch_event("dragover", {"dataTransfer": data})
+    expect(zone).to_have_class(re.compile("over"))
+    zone.dispatch_event("drop", {"dataTransfer": data})
+    expect(page.locator("#uploads .upr")).to_have_attribute("data-state", "done", timeout=DONE_MS)
+    assert (site.iso / "dropped.iso").read_bytes() == b"dropped"
