@@ -1,7 +1,7 @@
 """The console gateway: websockify as a library, a process per viewer, with the same tickets as the web's own socket.
 
-For sites with many consoles: no viewer shares an event loop with the pages. It forks for each, so nothing in it may start
-a thread or open libvirt, Redis or the database before the fork.
+For sites with many consoles: no viewer shares an event loop with the pages. It forks for each, so nothing may start a
+thread or open libvirt, Redis or the database before the fork.
 
 websockify's own token and authentication plug-ins are not used: they know reusable tokens and TCP targets only.
 https://github.com/novnc/websockify/blob/v0.13.0/websockify/websocketproxy.py

@@ -1,8 +1,8 @@
 """What a viewer's browser may say to a guest's VNC server when it may only look.
 
 noVNC's own "view only" is a courtesy: whoever holds the WebSocket can send what they like. So the server reads what the
-client says and passes on only messages on a short list, each of a length that nobody can dispute. What it drops never reaches
-the guest, so it need not even be right about what was dropped.
+client says and passes on only messages on a short list, each of a length that nobody can dispute. What it drops never
+reaches the guest, so it need not even be right about what was dropped.
 
 https://github.com/rfbproto/rfbproto/blob/master/rfbproto.rst
 """

@@ -31,6 +31,7 @@ class ConsoleSocket:
 
     def __init__(self, open_target: Callable[[Ticket], socket.socket] = open_target) -> None:
         self._open_target = open_target
+        self._ending: set[asyncio.Task[Closing]] = set()
         self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="open console")
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -67,9 +68,7 @@ class ConsoleSocket:
             await database_sync_to_async(services.opened)(visit)
             try:
                 await send(_accept(scope))
-                closing = await _first_to_end(
-                    bridge.run(connected), watch.until_revoked(visit.ticket, visit.session_key)
-                )
+                closing = await self._run(bridge, connected, visit)
                 if closing is not None:
                     await _close(send, closing)
             except OSError:
@@ -83,6 +82,24 @@ class ConsoleSocket:
                     closing=closing,
                 )
 
+    async def _run(self, bridge: Bridge, connected: socket.socket, visit: Visit) -> Closing | None:
+        """Copy until a side ends or the viewer loses the right to look, and say which."""
+        copying = asyncio.create_task(bridge.run(connected))
+        watching = asyncio.create_task(watch.until_revoked(visit.ticket, visit.session_key))
+        try:
+            await asyncio.wait((copying, watching), return_when=asyncio.FIRST_COMPLETED)
+            return copying.result() if copying.done() else watching.result()
+        finally:
+            copying.cancel()
+            await asyncio.gather(copying, return_exceptions=True)
+            self._let_go(watching)
+
+    def _let_go(self, watching: asyncio.Task[Closing]) -> None:
+        """End the watch without waiting: redis-py can take five seconds over a cancelled command."""
+        watching.cancel()
+        self._ending.add(watching)
+        watching.add_done_callback(self._ending.discard)
+
 
 def _accept(scope: dict[str, Any]) -> dict[str, Any]:
     offered = scope.get("subprotocols") or ()
@@ -93,19 +110,6 @@ async def _close(send: Send, closing: Closing) -> None:
     with suppress(TimeoutError, OSError):
         async with asyncio.timeout(CLOSING_S):
             await send({"type": "websocket.close", "code": int(closing.code), "reason": closing.short_reason})
-
-
-async def _first_to_end(*works: Any) -> Closing | None:
-    """The result of the first of `works` to end; the others are cancelled."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        result: Closing | None = done.pop().result()
-        return result
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 console_socket = ConsoleSocket()

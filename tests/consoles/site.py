@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 30
+
+# Code comes in as a line of JSON, its answer or its traceback goes out as one: loading Django each time takes a second.
+WORKER = """
+import json, sys, traceback
+import django
+django.setup()
+for line in sys.stdin:
+    answers = []
+    try:
+        exec(json.loads(line), {"answer": answers.append})
+        reply = {"answer": answers[-1] if answers else None}
+    except Exception:
+        reply = {"error": traceback.format_exc()}
+    print(json.dumps(reply), flush=True)
+"""
 
 
 @dataclass
@@ -26,6 +42,8 @@ class Site:
     gateway_port: int
     environment: dict[str, str]
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _worker: subprocess.Popen[str] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def base_url(self) -> str:
@@ -40,14 +58,40 @@ class Site:
         return f"ws://127.0.0.1:{self.gateway_port}/websockify"
 
     def run(self, code: str) -> object:
-        """Run Python in a process of its own with Django set up, and return what it gives to `answer(...)`."""
-        script = f"import django, json; django.setup()\ndef answer(x): print('ANSWER' + json.dumps(x))\n{code}"
-        done = subprocess.run(
-            [sys.executable, "-c", script], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        answers = [line.removeprefix("ANSWER") for line in done.stdout.splitlines() if line.startswith("ANSWER")]
-        return json.loads(answers[-1]) if answers else None
+        """Run Python with the site's settings, in a process beside it; return what the code gives to `answer(...)`."""
+        with self._lock:
+            worker = self._worker or self._start_worker()
+            assert worker.stdin
+            assert worker.stdout
+            worker.stdin.write(json.dumps(code) + "\n")
+            worker.stdin.flush()
+            reply = json.loads(worker.stdout.readline())
+        assert "error" not in reply, reply["error"]
+        return reply["answer"]
+
+    def _start_worker(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", WORKER]
+        pipe = subprocess.PIPE
+        self._worker = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdin=pipe, stdout=pipe, text=True)
+        return self._worker
+
+    def stop(self) -> None:
+        """End every process, the youngest first."""
+        if self._worker:
+            self._worker.kill()
+            self._worker.wait(10)
+            for pipe in (self._worker.stdin, self._worker.stdout):
+                if pipe:
+                    pipe.close()
+        for process in reversed(self.processes):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        for process in reversed(self.processes):
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(10)
 
 
 def free_port() -> int:
@@ -79,7 +123,7 @@ def running_site(
             "DATABASE_URL": f"sqlite:///{var}/kvmweb.sqlite3",
         }
         site = Site(port, gateway_port, environment)
-        stack.callback(_stop, site.processes)
+        stack.callback(site.stop)
         (var / "run").mkdir()
         _start(site, redis_command(var / "redis.sock", var))
         _manage(site, "migrate", "--verbosity", "0")
@@ -123,15 +167,3 @@ def _manage(site: Site, *words: str) -> None:
     command = [sys.executable, "manage.py", *words]
     done = subprocess.run(command, cwd=ROOT, env=site.environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-
-
-def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    for process in reversed(processes):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-    for process in reversed(processes):
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
