@@ -16,7 +16,7 @@ Errors are `virt.errors.VirtError`, or `Invalid` for values refused before libvi
 errors, libvirt_errors   what goes wrong, in sentences; what libvirt's own errors mean
 types                    the values that come back: DomainInfo, PoolInfo, HostFacts, OsTraits …
 validate, domain_guard   values and definitions that must not reach libvirt
-connection, event_loop   connect(uri, timeout_s=) -> Connection: call(function, what, timeout_s=) is_alive is_local close
+connection, event_loop   connect(uri, timeout_s=) -> Connection: call(function, what, timeout_s=) is_alive close …
 events, event_kinds      EventFeed(conn, on_event): typed events of guests, networks, pools and devices; .close()
 
 domains                  list_domains domain_info domain_states domain_state find_domain domain_xml

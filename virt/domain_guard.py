@@ -53,7 +53,7 @@ def check_domain(xml: str) -> str:
 
 
 def _check_count(element: Element, attribute: str | None, low: int, high: int) -> None:
-    value = element.text if attribute is None else element.get(attribute)
+    value = element.text or "" if attribute is None else element.get(attribute)
     if value is None:
         return
     number = value.strip()

@@ -26,8 +26,8 @@ _BOOTABLE = 0x88
 _UDF = (b"BEA01", b"NSR02", b"NSR03", b"TEA01")
 
 _ARCHES = (
-    (r"x86_64|amd64|x64", "x86_64"),
-    (r"aarch64|arm64", "aarch64"),
+    (r"x86_64|amd64|x64(?:free?)?", "x86_64"),
+    (r"aarch64|arm64|a64(?:free?)?", "aarch64"),
     (r"ppc64le|ppc64el", "ppc64le"),
     (r"s390x", "s390x"),
     (r"riscv64", "riscv64"),

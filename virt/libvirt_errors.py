@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import libvirt
 
 from virt.errors import (
@@ -16,6 +18,7 @@ from virt.errors import (
     NotEnoughMemory,
     NotSupported,
     PermissionRefused,
+    PoolExists,
     PoolFull,
     PoolNotFound,
     VirtError,
@@ -32,8 +35,10 @@ _FULL: Meaning = (PoolFull, "the storage is full. Free some space or use another
 _NO_MEMORY: Meaning = (NotEnoughMemory, "the host has too little free memory. Shut a guest down or ask for less")
 _DISK_OPEN: Meaning = (VolumeInUse, "a running guest has one of its disks open. Shut that guest down first")
 _TAKEN: Meaning = (GuestExists, "the host has another guest with that name or UUID. Choose another name")
+_NETWORK_TAKEN: Meaning = (NetworkExists, "the host has a virtual network of that name. Choose another name")
 _NO_AGENT: Meaning = (AgentMissing, "the guest agent does not run in it. Install and start qemu-guest-agent there")
 _NO_CHANNEL: Meaning = (AgentMissing, "the guest has no channel for the guest agent")
+_NO_BALLOON: Meaning = (WrongState, "it runs without a memory balloon. Change its memory for its next start instead")
 _BROKEN: Meaning = (HostUnreachable, "the connection to libvirt broke")
 _SILENT: Meaning = (HostUnreachable, "the host stopped answering")
 _NO_POLKIT: Meaning = (
@@ -43,7 +48,7 @@ _NO_POLKIT: Meaning = (
 _UNSUPPORTED: Meaning = (NotSupported, "libvirt or QEMU on this host cannot do it")
 _REFUSED: Meaning = (DefinitionRefused, "libvirt refuses its definition")
 
-# What the text says is surer than the code, where libvirt uses a general code ("operation failed", "system error").
+# What the text says (in small letters) is surer than the code, where libvirt uses a general code ("operation failed", "system error").
 _BY_TEXT: list[tuple[str, Meaning]] = [
     ("no space left on device", _FULL),
     ("disk quota exceeded", (PoolFull, "the disk quota of the storage is used up")),
@@ -52,8 +57,12 @@ _BY_TEXT: list[tuple[str, Meaning]] = [
     ('failed to get "write" lock', _DISK_OPEN),
     ('failed to get shared "write" lock', _DISK_OPEN),
     ('failed to get "consistent read" lock', _DISK_OPEN),
-    ("already exists with uuid", _TAKEN),
-    ("is already defined with uuid", _TAKEN),
+    (r"domain .* (already exists|is already defined)", _TAKEN),
+    (r"pool .* already exists", (PoolExists, "the host has another pool of that name. Choose another name")),
+    (r"network .* already exists", _NETWORK_TAKEN),
+    (r"network is already in use by interface", (NetworkExists, "its addresses are those of an interface of the host")),
+    (r"bridge name .* already in use", (NetworkExists, "the host has a bridge of that name already")),
+    ("without the balloon device", _NO_BALLOON),
     ("agent is not configured", _NO_CHANNEL),
     ("agent is not connected", _NO_AGENT),
     ("agent not available", _NO_AGENT),
@@ -71,7 +80,7 @@ _BY_CODE: dict[int, Meaning] = {
     libvirt.VIR_ERR_NO_STORAGE_VOL: (VolumeNotFound, "there is no such volume in the pool"),
     libvirt.VIR_ERR_STORAGE_VOL_EXIST: (VolumeExists, "the pool has a volume of that name. Choose another name"),
     libvirt.VIR_ERR_NO_NETWORK: (NetworkNotFound, "the host has no such virtual network"),
-    libvirt.VIR_ERR_NETWORK_EXIST: (NetworkExists, "the host has a virtual network of that name. Choose another"),
+    libvirt.VIR_ERR_NETWORK_EXIST: _NETWORK_TAKEN,
     libvirt.VIR_ERR_OPERATION_INVALID: (WrongState, "its present state does not allow it"),
     libvirt.VIR_ERR_AGENT_UNRESPONSIVE: _NO_AGENT,
     libvirt.VIR_ERR_NO_SUPPORT: _UNSUPPORTED,
@@ -106,7 +115,7 @@ def from_libvirt(exc: libvirt.libvirtError, what: str) -> VirtError:
 
 def _meaning(exc: libvirt.libvirtError, words: str) -> Meaning:
     for part, meaning in _BY_TEXT:
-        if part in words:
+        if re.search(part, words):
             return meaning
     code = exc.get_error_code()
     if code == libvirt.VIR_ERR_SYSTEM_ERROR and exc.get_error_domain() in _TRANSPORT_DOMAINS:

@@ -54,11 +54,16 @@ def detect_media(header: IsoHeader) -> OsMatch | None:
     nearest = _nearest(index, *found) if found else None
     if nearest is None and matches:
         nearest = index.entries[matches[-1][1].os_id]
-    return _match(nearest, header.arch, "nearest") if nearest else None
+    if nearest is not None:
+        return _match(nearest, header.arch, "nearest")
+    names = f"{header.volume_id} {header.system_id} {header.application_id}".lower()
+    if header.is_bootable and "linux" in names:
+        return _match(index.entries[GENERIC_LINUX], header.arch, "guess")
+    return None
 
 
 def list_os() -> list[OsChoice]:
-    """Every system to choose from, newest first; those without a date after them, and the unknown one at the end."""
+    """Every system to choose from: newest first, then those past their end of life, and the unknown one at the end."""
     index = _index()
     choices = [
         OsChoice(
@@ -76,13 +81,12 @@ def list_os() -> list[OsChoice]:
     ]
     choices.sort(key=lambda choice: choice.name)
     choices.sort(key=lambda choice: choice.released, reverse=True)
+    choices.sort(key=lambda choice: choice.eol)
     return [*choices, _UNKNOWN_CHOICE]
 
 
 def traits(os_id: str) -> OsTraits:
-    """What the system of that id needs and has drivers for. An id that nobody knows gets what suits most: no virtio,
-    BIOS.
-    """
+    """What the system of that id needs and has drivers for. One that nobody knows is nameless and taken for a modern one."""
     index = _index()
     entry = index.entries.get(os_id)
     if entry is None or os_id == UNKNOWN:
@@ -219,7 +223,11 @@ def _family(entry: Entry) -> str:
 
 
 def _is_over(entry: Entry) -> bool:
-    return bool(entry.eol) and entry.eol < datetime.date.today().isoformat()
+    """Past its end of life; where osinfo-db has no date, a numbered version of twelve years ago is."""
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    if entry.eol or not entry.version[:1].isdigit():
+        return bool(entry.eol) and entry.eol < today.isoformat()
+    return bool(entry.released) and int(entry.released[:4]) < today.year - 12
 
 
 def _devices(index: Index, os_id: str, seen: frozenset[str] = frozenset()) -> dict[str, bool]:
@@ -255,9 +263,10 @@ _UNKNOWN_CHOICE = OsChoice(
 
 
 def _unknown(os_id: str) -> OsTraits:
+    """Most likely a Linux that is not listed. It has virtio drivers, unless somebody says otherwise."""
     return OsTraits(
-        id=os_id or UNKNOWN, short_id="unknown", name=_UNKNOWN_CHOICE.name, family="other", distro="", version="",
+        id=os_id or UNKNOWN, short_id="unknown", name="", family="other", distro="", version="",
         min_memory_mib=16, min_vcpus=1, min_disk_gib=1, memory_mib=2048, vcpus=2, disk_gib=20,
-        virtio_disk=False, virtio_net=False, virtio_rng=False, virtio_balloon=False, usb_tablet=True, q35=True,
+        virtio_disk=True, virtio_net=True, virtio_rng=True, virtio_balloon=True, usb_tablet=True, q35=True,
         needs_uefi=False, needs_secure_boot=False, needs_tpm=False,
     )  # fmt: skip

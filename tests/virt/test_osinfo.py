@@ -2,6 +2,7 @@
 
 import pytest
 
+from virt import osinfo
 from virt.osinfo import UNKNOWN, detect_media, list_os, traits
 from virt.types import IsoHeader
 
@@ -31,8 +32,8 @@ def known(volume_id, **names):
         ("Fedora-S-dvd-x86_64-41", "Fedora Linux 41"),
         ("Fedora-WS-Live-42", "Fedora Linux 42"),
         ("RHEL-9-6-0-BaseOS-x86_64", "Red Hat Enterprise Linux 9.6"),
-        ("AlmaLinux-9-6-x86_64-dvd", "AlmaLinux 9.6"),
-        ("Rocky-10-0-x86_64-dvd", "Rocky Linux 10.0"),
+        ("AlmaLinux-9-6-x86_64-dvd", "AlmaLinux 9"),
+        ("Rocky-10-0-x86_64-dvd", "Rocky Linux 10"),
         ("CentOS-Stream-10-BaseOS-x86_64", "CentOS Stream 10"),
         ("openSUSE-Leap-15.6-DVD-x86_64-Build", "openSUSE Leap 15.6"),
         ("openEuler-24.03-LTS-x86_64", "openEuler 24.03 LTS"),
@@ -51,12 +52,47 @@ def test_a_disc_is_known_by_its_name(volume_id, name):
         ("Debian 19.0.0 amd64 n", "Debian 13"),
         ("Ubuntu-Server 31.04 amd64", "Ubuntu 26.04 LTS"),
         ("Fedora-E-dvd-x86_64-52", "Fedora Linux 43"),
-        ("CCCOMA_X64FRE_EN-US_DV9", "Microsoft Windows 11"),
     ],
 )
 def test_a_version_that_nobody_listed_gets_the_nearest_one_and_says_so(volume_id, name):
     match = known(volume_id)
     assert (match.name, match.confidence) == (name, "nearest")
+
+
+def test_of_several_systems_with_the_same_label_the_newest_is_guessed():
+    match = known("CCCOMA_X64FRE_EN-US_DV9")
+    assert (match.name, match.confidence) == ("Microsoft Windows 11", "guess")
+    match = known("SSS_X64FREE_EN-US_DV9")
+    assert (match.name, match.confidence) == ("Microsoft Windows Server 2025", "guess")
+
+
+def test_without_osinfo_db_the_newer_systems_are_still_known(monkeypatch):
+    osinfo.forget()
+    monkeypatch.setattr(osinfo, "database_directories", list)
+    try:
+        assert known("Debian 12.5.0 amd64 n").name == "Debian 12"
+        assert traits("http://debian.org/debian/12").virtio_disk
+        assert len(list_os()) > 50
+    finally:
+        osinfo.forget()
+
+
+def test_a_users_own_database_adds_to_the_systems(monkeypatch, tmp_path):
+    own = tmp_path / "os" / "acme.example"
+    own.mkdir(parents=True)
+    (own / "acme-1.xml").write_text(
+        "<libosinfo><os id='http://acme.example/acme/1'><short-id>acme1</short-id><name>Acme 1</name><version>1</version>"
+        "<family>linux</family><derives-from id='http://libosinfo.org/linux/2022'/>"
+        "<media arch='x86_64'><iso><volume-id>^ACME_1</volume-id></iso></media></os></libosinfo>"
+    )
+    (own / "broken.xml").write_text("<libosinfo><os id='x'>")
+    osinfo.forget()
+    monkeypatch.setattr(osinfo, "database_directories", lambda: [tmp_path])
+    try:
+        assert known("ACME_1_X").name == "Acme 1"
+        assert traits("http://acme.example/acme/1").virtio_net
+    finally:
+        osinfo.forget()
 
 
 def test_a_bootable_disc_made_on_linux_is_a_guess_and_one_that_does_not_boot_is_nothing():
@@ -94,5 +130,8 @@ def test_an_unknown_system_is_taken_for_a_modern_one():
 def test_the_picker_has_each_system_once_and_old_ones_last():
     choices = list_os()
     assert len({choice.id for choice in choices}) == len(choices) > 700
+    assert choices.pop().id == UNKNOWN
     over = [choice.eol for choice in choices]
     assert over == sorted(over)
+    dates = [choice.released for choice in choices if not choice.eol]
+    assert dates == sorted(dates, reverse=True)

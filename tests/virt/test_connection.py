@@ -1,0 +1,231 @@
+"""Nothing hangs, whatever the other end does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.virt.daemon import PrivateDaemon, private_daemon
+from virt.connection import Connection, _without_prompts, connect, is_plain_local
+from virt.errors import HostTimeout, HostUnreachable
+from virt.events import EventFeed
+from virt.types import ConnectionClosed, Event
+
+TEST = "test:///default"
+
+
+@pytest.fixture
+def silent_tcp() -> Iterator[int]:
+    """The port of a server that accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def daemon(directory: Path) -> Iterator[PrivateDaemon]:
+    with private_daemon(directory) as started:
+        yield started
+
+
+def test_a_host_that_accepts_and_never_answers_is_given_up_in_time(silent_tcp):
+    begun = time.monotonic()
+    with pytest.raises(HostTimeout) as failure:
+        connect(f"qemu+tcp://127.0.0.1:{silent_tcp}/system", timeout_s=1)
+    assert time.monotonic() - begun < 3
+    assert "did not answer within 1 s" in str(failure.value)
+    assert failure.value.status == 504
+
+
+def test_a_socket_that_nobody_serves_is_given_up_in_time(directory):
+    path = directory / "libvirt-sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        with pytest.raises(HostTimeout):
+            connect(f"qemu+unix:///system?socket={path}", timeout_s=1)
+
+
+def test_a_closed_port_says_that_libvirt_does_not_run():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(HostUnreachable, match="libvirt does not run there") as failure:
+        connect(f"qemu+tcp://127.0.0.1:{port}/system")
+    assert "Connection refused" in failure.value.details
+    assert failure.value.status == 503
+
+
+def test_a_missing_socket_says_that_libvirt_does_not_run(directory):
+    with pytest.raises(HostUnreachable, match="libvirt does not run there"):
+        connect(f"qemu+unix:///system?socket={directory}/none")
+
+
+def test_a_call_that_takes_too_long_raises_and_ends_the_connection():
+    conn = connect(TEST)
+    begun = time.monotonic()
+    with pytest.raises(HostTimeout, match="Could not nap"):
+        conn.call(lambda _handle: time.sleep(5), "nap", timeout_s=0.2)
+    assert time.monotonic() - begun < 1
+    assert not conn.is_alive
+    with pytest.raises(HostUnreachable):
+        conn.call(lambda handle: handle.getHostname(), "ask its name")
+    conn.close()
+
+
+def test_a_timeout_of_the_work_itself_is_not_taken_for_the_deadline():
+    def give_up(_handle: object) -> None:
+        raise TimeoutError("mine")
+
+    with connect(TEST) as conn:
+        with pytest.raises(TimeoutError, match="mine"):
+            conn.call(give_up, "give up")
+        assert conn.is_alive
+
+
+def test_an_interrupted_call_ends_the_connection():
+    """A task's time limit raises in the middle of a call, whose outcome is then unknown."""
+
+    class TimeLimit(BaseException):
+        pass
+
+    def limit(*_args: object) -> None:
+        raise TimeLimit
+
+    conn = connect(TEST)
+    before = signal.signal(signal.SIGALRM, limit)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(TimeLimit):
+            conn.call(lambda _handle: time.sleep(2), "nap")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert not conn.is_alive
+
+
+def test_threads_share_a_connection_one_call_at_a_time():
+    overlaps, busy = [], threading.Lock()
+
+    def work(_handle: object) -> None:
+        overlaps.append(not busy.acquire(blocking=False))
+        time.sleep(0.01)
+        if not overlaps[-1]:
+            busy.release()
+
+    with connect(TEST) as conn:
+        threads = [threading.Thread(target=conn.call, args=(work, "work")) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert overlaps == [False] * 8
+
+
+def test_a_call_needs_a_deadline():
+    with connect(TEST) as conn, pytest.raises(ValueError, match="deadline"):
+        conn.call(lambda handle: handle.getHostname(), "ask its name", timeout_s=0)
+
+
+def test_closing_ends_the_thread():
+    before = threading.active_count()
+    for _ in range(5):
+        with connect(TEST) as conn:
+            conn.call(lambda handle: handle.getHostname(), "ask its name")
+        conn.close()
+    assert threading.active_count() <= before + 1  # the event loop, which stays
+
+
+def test_a_connection_from_before_a_fork_is_refused():
+    """libvirt's threads do not survive a fork: the child would hang."""
+    with connect(TEST) as conn:
+        child = os.fork()
+        if child == 0:
+            os._exit(_refusals(conn))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+
+
+def _refusals(conn: Connection) -> int:
+    refused = 0
+    for question in (lambda: conn.call(lambda handle: handle.getHostname(), "ask"), lambda: connect(TEST)):
+        try:
+            question()
+        except RuntimeError:
+            refused += 1
+    return refused
+
+
+def test_each_forked_child_may_open_its_own():
+    """As the worker does: the parent has opened nothing."""
+    code = (
+        "import os\n"
+        "from virt.connection import connect\n"
+        "for _ in range(2):\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        f"        os._exit(0 if connect('{TEST}').call(lambda h: h.getHostname(), 'ask') else 1)\n"
+        "    assert os.waitpid(pid, 0)[1] == 0\n"
+    )
+    subprocess.run([os.sys.executable, "-c", code], check=True, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("qemu:///system", True),
+        ("qemu+unix:///system?socket=/run/other", True),
+        ("qemu:///session", True),
+        ("qemu+ssh://root@host/system", False),
+        ("qemu+ssh:///system", False),
+        ("qemu+tcp:///system", False),
+        ("qemu+tls://host/system", False),
+        ("qemu://host/system", False),
+        ("qemu+ext:///system?command=x", False),
+        ("test:///default", False),
+    ],
+)
+def test_only_a_plain_local_connection_passes_descriptors(uri, expected):
+    assert is_plain_local(uri) is expected
+
+
+def test_ssh_never_asks_on_the_terminal():
+    assert _without_prompts("qemu+ssh://a/system") == "qemu+ssh://a/system?no_tty=1"
+    assert _without_prompts("qemu+ssh://a/system?keyfile=/k") == "qemu+ssh://a/system?keyfile=/k&no_tty=1"
+    assert _without_prompts("qemu+ssh://a/system?no_tty=0") == "qemu+ssh://a/system?no_tty=0"
+    assert _without_prompts("qemu:///system") == "qemu:///system"
+
+
+@pytest.mark.libvirt
+def test_a_stopped_libvirtd_is_given_up_in_time(daemon):
+    with connect(daemon.uri, timeout_s=20) as conn:
+        os.kill(daemon.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(HostTimeout):
+                conn.call(lambda handle: handle.getLibVersion(), "ask its version", timeout_s=1)
+        finally:
+            os.kill(daemon.pid, signal.SIGCONT)
+
+
+@pytest.mark.libvirt
+def test_a_killed_libvirtd_is_told_once_and_a_new_connection_works_after_its_restart(daemon):
+    told: list[Event] = []
+    with connect(daemon.uri, timeout_s=20) as conn:
+        feed = EventFeed(conn, told.append)
+        begun = time.monotonic()
+        daemon.kill()
+        while not told and time.monotonic() - begun < 5:
+            time.sleep(0.01)
+        assert [type(event) for event in told] == [ConnectionClosed]
+        assert told[0].kind in ("error", "eof")  # libvirt's choice, by what it was doing
+        assert not conn.is_alive
+        with pytest.raises(HostUnreachable):
+            conn.call(lambda handle: handle.getLibVersion(), "ask its version")
+        feed.close()
+    daemon.start()
+    with connect(daemon.uri, timeout_s=20) as conn:
+        assert conn.call(lambda handle: handle.getLibVersion(), "ask its version") > 0
