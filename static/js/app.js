@@ -6,7 +6,7 @@ import "./keyboard.js";
 import "./lists.js";
 import "./notices.js";
 import "./tray.js";
-import { say } from "./notices.js";
+import { announce, say } from "./notices.js";
 import { text } from "./texts.js";
 
 // --- copy -----------------------------------------------------------------------------------------------------------
@@ -42,17 +42,18 @@ document.addEventListener("click", async (event) => {
   }, 1500);
 });
 
-// --- a job followed by the page that started it ---------------------------------------------------------------------
+// --- jobs that the page shows: their end is said aloud, and a page that waited goes on ------------------------------
 const jobStates = new Map();
+const unfinished = new Set(["queued", "running"]);
 function followJobs() {
-  for (const place of document.querySelectorAll("[data-follow-job]")) {
-    const job = place.querySelector("[data-job]");
-    if (!job) continue;
-    const { job: pk, jobStatus } = job.dataset;
+  for (const job of document.querySelectorAll("[data-job]")) {
+    const { job: pk, jobStatus, words } = job.dataset;
     const before = jobStates.get(pk);
     jobStates.set(pk, jobStatus);
-    const wasRunning = before === "queued" || before === "running";
-    if (!wasRunning || jobStatus !== "succeeded") continue;
+    if (!unfinished.has(before) || unfinished.has(jobStatus)) continue;
+    announce(words);
+    const place = job.closest("[data-follow-job]");
+    if (!place || jobStatus !== "succeeded") continue;
     if (place.dataset.then) location.assign(place.dataset.then);
     else location.reload();
   }

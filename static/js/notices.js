@@ -33,6 +33,23 @@ export function say(words, kind = "bad", name = "") {
   showNotes([note]);
 }
 
+const BETWEEN_WORDS_MS = 2_000;
+let unsaid = "";
+let speaking = null;
+
+/** Says something to those who hear the page, politely: at most one sentence in two seconds, the newest wins. */
+export function announce(words) {
+  unsaid = words;
+  speaking ??= setTimeout(speak, 100);
+}
+
+function speak() {
+  const region = document.getElementById("announce");
+  speaking = unsaid ? setTimeout(speak, BETWEEN_WORDS_MS) : null;
+  if (region && unsaid) region.textContent = unsaid;
+  unsaid = "";
+}
+
 /** Takes the notes called `name` away: what they said holds no longer. */
 export function unsay(name) {
   document.querySelectorAll(`.note[data-note="${name}"]`).forEach((note) => note.remove());

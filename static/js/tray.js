@@ -1,6 +1,6 @@
 // The job tray: opens and closes, remembers how it was left, opens by itself when a job starts on a wide screen.
 
-import { say } from "./notices.js";
+import { announce, say } from "./notices.js";
 import { text } from "./texts.js";
 
 const root = document.documentElement;
@@ -29,8 +29,10 @@ export const toggleTray = () => setTray(!root.classList.contains("tray-open"));
 
 /** A job was started and the page stays: its first news goes to the tray, or to a line where there is none. */
 export function jobStarted() {
-  if (beside.matches) setTray(true);
-  else {
+  if (beside.matches) {
+    setTray(true);
+    announce(text("jobStarted"));
+  } else {
     load();
     say(text("jobStarted"), "info");
   }

@@ -1,4 +1,4 @@
-"""Text and shapes are readable on every surface that they meet, in both themes (WCAG 2.2: 4.5 for text, 3 for shapes)."""
+"""Text (4.5) and shapes (3, by WCAG 2.2) are readable on every surface that they meet, in both themes."""
 
 import re
 from pathlib import Path

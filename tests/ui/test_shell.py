@@ -166,6 +166,7 @@ def test_a_page_stays_and_says_why_when_the_job_failed(page, socket, job):
     Job.objects.filter(pk=job.pk).update(status="failed", finished_at=timezone.now(), error="The pool store is full.")
     socket.tell(f"job-{job.pk}")
     expect(page.locator("[data-follow-job]")).to_contain_text("The pool store is full.")
+    expect(page.locator("#announce")).to_have_text("Make web-01: Failed")
     assert "/ui/follow/" in page.url
 
 
