@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -57,7 +58,7 @@ def upload_pools(user: User) -> list[Pool]:
     """The pools into which `user` may upload, the library's own first."""
     started = Pool.objects.permitted(user, "create").filter(missing_since=None, is_active=True, type__in=DIRECTORY_POOLS)
     pools = [pool for pool in started.exclude(target_path="").select_related("host") if pool.host.is_local]
-    return sorted(pools, key=lambda pool: (pool.name != "iso", pool.name))
+    return sorted(pools, key=lambda pool: (pool.target_path != settings.ISO_DIR, pool.name))
 
 
 def visible_to(user: User, action: str) -> QuerySet[Upload]:
@@ -194,7 +195,8 @@ def _pool_for(user: User, wanted: str) -> Pool:
     if wanted:
         pool: Pool | None = pools.filter(pk=int(wanted)).first() if wanted.isdecimal() and len(wanted) < 19 else None
     else:
-        pool = next((pool for pool in pools.filter(name="iso").order_by("pk") if pool.host.is_local), None)
+        library = pools.filter(target_path=settings.ISO_DIR).order_by("pk")
+        pool = next((pool for pool in library if pool.host.is_local), None)
     if pool is None:
         raise NotFound(_("There is no such pool, or it is not yours. Name another one."), field="pool")
     if not Pool.objects.permitted(user, "create").filter(pk=pool.pk).exists():

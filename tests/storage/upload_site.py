@@ -41,7 +41,8 @@ class Site:
         self.iso.mkdir()
         self.run_as = run_as or []
         var = str(directory / "var")
-        self.environment = {**os.environ, **SETTINGS, "KVMWEB_VAR": var, "KVMWEB_HELPER_SOCKET": helper_socket}
+        own = {"KVMWEB_VAR": var, "KVMWEB_HELPER_SOCKET": helper_socket, "KVMWEB_ISO_DIR": str(self.iso)}
+        self.environment = {**os.environ, **SETTINGS, **own}
         (directory / "var").mkdir()
         database, facts = prepared()
         shutil.copy(database, directory / "var" / "kvmweb.sqlite3")
