@@ -20,6 +20,7 @@ from .models import Host
 
 PER_PAGE = 25
 SHOWN = 8  # objects of a kind in a card of the first tab
+BRIDGES_SHOWN = 200
 SORTS = {"name": "name", "state": "state", "guests": "guest_count", "cpu": "cpu_percent", "memory": "memory_used_mib"}
 
 
@@ -49,40 +50,31 @@ def host_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 def host_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """What it is and how it does, with a few of each kind of object on it."""
-    user, host = actor(request), _host(request, pk)
-    jobs = Job.objects.permitted(user, "view").filter(objects_of__kind="host", objects_of__object_id=pk)
-    pools = host.pools.permitted(user, "view").filter(missing_since=None)
-    context = {
-        "guests": host.guests.permitted(user, "view").listed().order_by("trouble", "name")[:SHOWN],
-        "pools": pools[:SHOWN],
-        "networks": host.networks.permitted(user, "view").filter(missing_since=None)[:SHOWN],
-        "bridges": host.bridges.permitted(user, "view").filter(missing_since=None)[:SHOWN],
-        "jobs": jobs.select_related("created_by")[:5],
-    }
-    return _tab(request, host, "overview", context)
+    host = _host(request, pk)
+    jobs = Job.objects.permitted(actor(request), "view")
+    jobs = jobs.filter(objects_of__kind="host", objects_of__object_id=pk).select_related("created_by")
+    return _tab(
+        request, host, "overview", {"bridges": host.bridges.filter(missing_since=None)[:SHOWN], "jobs": jobs[:5]}
+    )
 
 
 @require_GET
 def host_guests(request: HttpRequest, pk: int) -> HttpResponse:
-    host = _host(request, pk)
-    guests = host.guests.permitted(actor(request), "view").listed().order_by("trouble", "name")
-    return _tab(request, host, "guests", {"page": _page(request, guests)})
+    return _tab(request, _host(request, pk), "guests", {})
 
 
 @require_GET
 def host_storage(request: HttpRequest, pk: int) -> HttpResponse:
     host = _host(request, pk)
-    there = Q(volumes__missing_since=None)
-    pools = host.pools.permitted(actor(request), "view").annotate(volume_count=Count("volumes", filter=there))
-    return _tab(request, host, "storage", {"page": _page(request, pools.order_by("name"))})
+    return _tab(request, host, "storage", {"page": _page(request, host.pools.order_by("name"))})
 
 
 @require_GET
 def host_networks(request: HttpRequest, pk: int) -> HttpResponse:
-    user, host = actor(request), _host(request, pk)
-    networks = host.networks.permitted(user, "view").with_guest_count()
-    bridges = host.bridges.permitted(user, "view").with_guest_count()
-    return _tab(request, host, "networks", {"page": _page(request, networks), "bridges": bridges[:200]})
+    host = _host(request, pk)
+    networks = host.networks.with_guest_count().defer("xml").order_by("name")
+    bridges = host.bridges.with_guest_count().order_by("name")
+    return _tab(request, host, "networks", {"page": _page(request, networks), "bridges": bridges[:BRIDGES_SHOWN]})
 
 
 @require_GET
@@ -156,19 +148,22 @@ def _may(user: User, host: Host, action: str) -> bool:
 
 
 def _tab(request: HttpRequest, host: Host, tab: str, context: dict[str, Any]) -> HttpResponse:
+    """A tab with what is around it. Whoever may see a host may see all that is on it: a grant on it reaches there."""
     user = actor(request)
-    guests = host.guests.permitted(user, "view").listed()
-    pools = [pool for pool in host.pools.permitted(user, "view") if not pool.is_missing]
-    found = checks.of(
-        host, pools=pools, networks=list(host.networks.filter(is_active=True).values_list("name", flat=True))
-    )
+    guests = host.guests.permitted(user, "view").listed().defer("xml").order_by("trouble", "name", "pk")
+    pools = list(host.pools.filter(missing_since=None))
+    networks = list(host.networks.filter(missing_since=None).defer("xml"))
+    found = checks.of(host, pools=pools, networks=[network.name for network in networks if network.is_active])
+    context |= guests.aggregate(guest_count=Count("pk"), running_count=Count("pk", filter=Q(state="running")))
+    if tab == "overview":
+        context |= {"guests": guests[:SHOWN], "pools": pools[:SHOWN], "networks": networks[:SHOWN]}
+    elif tab == "guests":
+        context["page"] = _page(request, guests)
     context |= {
         "host": host,
         "tab": tab,
-        "guest_count": guests.count(),
-        "running_count": guests.filter(state="running").count(),
         "pool_count": len(pools),
-        "network_count": host.networks.permitted(user, "view").filter(missing_since=None).count(),
+        "network_count": len(networks),
         "checks": found,
         "failed_count": sum(check.verdict == "failed" for check in found),
         "warning_count": sum(check.verdict == "warning" for check in found),

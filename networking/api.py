@@ -1,12 +1,13 @@
 """REST of virtual networks and host bridges."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from ninja import Field, Router, Schema, Status
+from ninja import Field, Query, Router, Schema, Status
 from ninja.pagination import paginate
 
 from accounts.rest import ERRORS, Problem, actor
@@ -52,10 +53,6 @@ class NetworkDetailOut(NetworkOut):
 
 class NetworkPatch(Schema):
     autostart: bool
-
-
-class StopIn(Schema):
-    force: bool = Field(False, description="Stop it even though running guests use it.")
 
 
 class BridgeOut(Schema):
@@ -113,10 +110,14 @@ def start(request: HttpRequest, network_id: int, response: HttpResponse) -> Stat
 
 
 @networks_router.post("/{int:network_id}/stop", response={202: JobOut, ERRORS: Problem})
-def stop(request: HttpRequest, network_id: int, response: HttpResponse, body: StopIn | None = None) -> Status[Job]:
-    """Stop it. With running guests on it this is 409 network_in_use, unless `force`."""
+def stop(
+    request: HttpRequest,
+    network_id: int,
+    response: HttpResponse,
+    force: Annotated[bool, Query(description="Stop it even though running guests use it.")] = False,
+) -> Status[Job]:
+    """Stop it. With running guests on it this is 409 network_in_use, unless forced."""
     network = _network(request, network_id, "operate")
-    force = body.force if body else False
     return accepted(response, services.stop_network(network, by=actor(request), force=force))
 
 

@@ -90,7 +90,7 @@ def network_stop(request: HttpRequest, pk: int) -> HttpResponse:
         "effects": effects,
         "commands": [
             ("virsh", f"virsh net-destroy {network.name}"),
-            ("REST", f"POST /api/v1/networks/{pk}/stop" + (' {"force": true}' if guests else "")),
+            ("REST", f"POST /api/v1/networks/{pk}/stop" + ("?force=true" if guests else "")),
         ],
     }
     return render(request, "networking/stop.html", context)

@@ -95,7 +95,8 @@ class Site:
         """A host that was prepared and probed already, so that nothing is made on the machine."""
         now = timezone.now()
         known = {"prepared_at": now, "kvm_probed_at": now, "kvm_probed_boot": BOOT_ID, "kvm_works": False}
-        return Host.objects.using(ALIAS).create(name=name, uri=uri, **(known | fields))
+        host: Host = Host.objects.using(ALIAS).create(name=name, uri=uri, **(known | fields))
+        return host
 
     def new_proxy(self) -> Proxy:
         proxy = Proxy(self.home / "run" / f"libvirt-{len(self.proxies)}.sock")

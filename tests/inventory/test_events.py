@@ -1,6 +1,7 @@
 """What virsh does to a host is in the rows within a second, and open pages hear of it."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.libvirt
 SOON_S = 1.5  # the promise is about one second; the machine may be busy with other tests
 
 
-def guest(uuid: str) -> Guest | None:
+def guest(uuid: str) -> Any:
     return Guest.objects.using(ALIAS).filter(uuid=uuid).first()
 
 
@@ -83,7 +84,7 @@ def test_a_virtual_network_is_followed(watched, virsh, tmp_path):
         f"<network><name>{name}</name><forward mode='bridge'/><bridge name='kvt-none'/></network>"
     )
 
-    def row() -> Network | None:
+    def row() -> Any:
         return Network.objects.using(ALIAS).filter(name=name).first()
 
     virsh("net-define", str(tmp_path / "net.xml"))
@@ -104,7 +105,7 @@ def test_a_pool_and_its_volumes_are_followed(watched, virsh):
     place = watched.home / "pool"
     place.mkdir()
 
-    def row() -> Pool | None:
+    def row() -> Any:
         return Pool.objects.using(ALIAS).filter(name=name).first()
 
     def volumes() -> list[str]:
