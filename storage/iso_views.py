@@ -43,7 +43,9 @@ def iso(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 def iso_row(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(request, "storage/_iso_row.html", {"line": iso_lines(actor(request), [_iso(request, pk, "view")])[0]})
+    user = actor(request)
+    context = {"line": iso_lines(user, [_iso(request, pk, "view")])[0], "hosts": lists.hosts(user)}
+    return render(request, "storage/_iso_row.html", context)
 
 
 @require_POST

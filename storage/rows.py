@@ -117,6 +117,11 @@ class IsoLine(Line):
         return self.iso.added_by.username if self.iso.added_by else None
 
     @property
+    def can_install(self) -> bool:
+        """Whether the reader may make a guest from it."""
+        return self.can_create and self.iso.volume.missing_since is None and self.iso.is_iso9660 is not False
+
+    @property
     def badges(self) -> list[Badge]:
         iso, found = self.iso, []
         if iso.volume.missing_since:

@@ -53,9 +53,9 @@ def pool_volumes(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 def pool_row(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(
-        request, "storage/_pool_row.html", {"line": pool_lines(actor(request), [_pool(request, pk, "view")])[0]}
-    )
+    user = actor(request)
+    context = {"line": pool_lines(user, [_pool(request, pk, "view")])[0], "hosts": lists.hosts(user)}
+    return render(request, "storage/_pool_row.html", context)
 
 
 @require_POST
@@ -141,11 +141,10 @@ def volume(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 def volume_row(request: HttpRequest, pk: int) -> HttpResponse:
-    found = _volume(request, pk, "view")
-    context = {
-        "line": volume_lines(actor(request), [found])[0],
-        "pool": found.pool if "in_pool" in request.GET else None,
-    }
+    """The line of a volume in a list; ?in_pool=1 for the list of its pool."""
+    user, found = actor(request), _volume(request, pk, "view")
+    pool = found.pool if "in_pool" in request.GET else None
+    context = {"line": volume_lines(user, [found])[0], "hosts": lists.hosts(user), "pool": pool}
     return render(request, "storage/_volume_row.html", context)
 
 
