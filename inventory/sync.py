@@ -7,7 +7,7 @@ import structlog
 from django.db import InterfaceError, OperationalError
 
 from guests import inventory as guests
-from guests import links
+from guests import links, sheets
 from hosts import inventory as hosts
 from hosts.models import Host
 from networking import inventory as networking
@@ -36,6 +36,7 @@ def everything(host: Host, conn: Connection) -> None:
     _part(host, "facts", lambda: hosts.refresh_facts(host, conn))
     _surroundings(host, conn)
     _part(host, "guests", lambda: _all_guests(host, conn))
+    _part(host, "what guests can have", lambda: sheets.refresh_sheets(host, conn))
     hosts.record_seen(host)
 
 
