@@ -113,7 +113,8 @@ def test_processes_have_nothing_of_roots_environment(stack: Stack) -> None:
         strange = {name for name in names if not name.startswith(("KVMWEB_", "SUPERVISOR_"))}
         assert strange <= {
             "PATH", "HOME", "LANG", "PWD", "OLDPWD", "SHLVL", "_", "DJANGO_SETTINGS_MODULE", "PYTHONUNBUFFERED",
-            "MALLOC_ARENA_MAX", "CELERY_SKIP_CHECKS", "TZ", "SERVER_SOFTWARE", "CELERY_LOADER", "FORKED_BY_MULTIPROCESSING",
+            "MALLOC_ARENA_MAX", "CELERY_SKIP_CHECKS", "TZ", "SERVER_SOFTWARE", "CELERY_LOADER",
+            "FORKED_BY_MULTIPROCESSING",
         }  # fmt: skip
 
 
