@@ -126,7 +126,6 @@ def _failed_jobs(user: User) -> Iterable[Line]:
         grade="warn",
         title=title % {"count": count},
         text=_("Last: %(title)s. %(error)s") % {"title": last.title, "error": last.error},
-        since=last.finished_at,
         url=reverse("jobs:list") + "?status=failed",
         action=_("Show them"),
     )
