@@ -58,8 +58,9 @@ def refresh_pool(host: Host, conn: Connection, pool: str, *, rescan: bool = Fals
 
 
 def _sync_pool(host: Host, conn: Connection, info: PoolInfo, *, rescan: bool) -> Pool:
-    scanned = _rescan(conn, info) if rescan and info.is_active else None
-    info = scanned or info
+    scanned = False
+    if rescan and info.is_active:
+        info, scanned = _rescan(conn, info)
     found = _read_volumes(conn, info) if info.is_active else None
     with transaction.atomic():
         pool, changed = _pool_row(host, info)
@@ -73,14 +74,15 @@ def _sync_pool(host: Host, conn: Connection, info: PoolInfo, *, rescan: bool) ->
     return pool
 
 
-def _rescan(conn: Connection, info: PoolInfo) -> PoolInfo | None:
+def _rescan(conn: Connection, info: PoolInfo) -> tuple[PoolInfo, bool]:
+    """The pool after libvirt looked at its files, and whether it could: not while it makes a volume there, for one."""
     try:
-        return pools.refresh_pool(conn, info.name)
+        return pools.refresh_pool(conn, info.name), True
     except (HostUnreachable, HostTimeout):
         raise
-    except VirtError as error:  # while a volume is being made in it, for one: the next time will do
+    except VirtError as error:
         log.info("pool not rescanned", pool=info.name, error=str(error), details=error.details)
-        return None
+        return pools.find_pool(conn, info.name) or info, False  # libvirt stops a pool whose directory is gone
 
 
 def _read_volumes(conn: Connection, info: PoolInfo) -> list[VolumeInfo] | None:

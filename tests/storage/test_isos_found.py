@@ -128,7 +128,13 @@ def test_a_sync_of_the_host_finds_the_pool_and_costs_no_write_when_nothing_chang
     with pool.host.connect() as conn:
         sync_storage(pool.host, conn, rescan=True)
         assert Volume.objects.filter(pool=pool).count() == 40
-        pools = pool.host.pools.count()
-        with django_assert_max_num_queries(4 + 8 * pools) as queries:
-            sync_storage(pool.host, conn)
+        with django_assert_max_num_queries(12) as queries:
+            refresh_pool(pool.host, conn, pool.name)
     assert not [query for query in queries if query["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
+
+
+def test_a_pool_whose_directory_is_gone_is_stopped(pool):
+    Path(pool.target_path).rmdir()
+    look(pool)
+    pool.refresh_from_db()
+    assert (pool.is_active, pool.missing_since) == (False, None)
