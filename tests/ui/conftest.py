@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, Page, WebSocketRoute, sync_playwright
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
 
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright's loop runs in the thread of the tests
+expect.set_options(timeout=15_000)  # a busy machine is no failure
 CHROMIUM = os.environ.get("KVMWEB_TEST_CHROMIUM", "/usr/bin/chromium")
 SITE = Path(__file__).resolve().parent / "site"
 
@@ -84,7 +85,7 @@ def page(browser: Browser, site: str, socket: Socket, admin, client):
     name = settings.SESSION_COOKIE_NAME
     context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": site}])
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(20_000)
     page.route_web_socket("**/ws/live/", socket.opened)
     complaints = watch(page)
     yield page
