@@ -4,18 +4,15 @@ from dataclasses import dataclass
 from typing import cast
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, F, Prefetch
+from django.db.models import Count, F
 from django.http import QueryDict
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from hosts.models import Host
-from jobs.models import Job, JobObject
 
-from .models import TROUBLE_DELETED, TROUBLE_NONE, Disk, Guest, GuestQuerySet
+from .models import TROUBLE_DELETED, TROUBLE_NONE, Guest, GuestQuerySet
+from .rows import rows
 from .search import search
-from .verbs import Verb, offered
 
 PER_PAGE = (25, 50, 100)
 SORTS: dict[str, tuple[str, ...]] = {
@@ -26,53 +23,6 @@ SORTS: dict[str, tuple[str, ...]] = {
     "cpu": ("cpu_percent", "name", "pk"),
     "memory": ("memory_mib", "name", "pk"),
 }
-NOT_SHOWN = ("xml", "description", "digest", "changes_at_restart", "host__facts", "host__error_details")
-
-
-WORKING: dict[str, str | Promise] = {
-    "create_guest": _("Creating"),
-    "start_guest": _("Starting"),
-    "shutdown_guest": _("Asking to shut down"),
-    "reboot_guest": _("Asking to restart"),
-    "reset_guest": _("Resetting"),
-    "destroy_guest": _("Forcing off"),
-    "suspend_guest": _("Pausing"),
-    "resume_guest": _("Resuming"),
-    "save_guest": _("Saving"),
-    "change_guest": _("Changing"),
-    "change_media": _("Changing the disc"),
-    "delete_guest": _("Deleting"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A guest with what a row shows besides its own columns. Sizes are those of its disks, None where nobody knows."""
-
-    guest: Guest
-    job: Job | None
-    can_operate: bool
-    disk_held_bytes: int | None
-    disk_capacity_bytes: int | None
-
-    @property
-    def working(self) -> str | Promise:
-        """The word for what its job does."""
-        if not self.job:
-            return ""
-        return WORKING.get(self.job.kind, self.job.title) if self.job.started_at else _("Waiting")
-
-    @property
-    def first_verb(self) -> Verb | None:
-        """What one most likely wants of a guest that does not run."""
-        verbs = offered(self.guest)
-        return verbs[0] if verbs and verbs[0].name in ("start", "resume") else None
-
-    @property
-    def memory_seen_mib(self) -> int | None:
-        """As the guest sees it, or what it holds on the host where the guest does not tell."""
-        held = self.guest.memory_held_mib
-        return self.guest.memory_used_mib if self.guest.memory_used_mib is not None else held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,30 +60,6 @@ def ordered(guests: GuestQuerySet, sort: str) -> GuestQuerySet:
         order = F(column).desc(nulls_last=True) if downwards else F(column).asc(nulls_last=True)
         return guests.order_by(order, *others)
     return guests.order_by(f"-{column}" if downwards else column, *others)
-
-
-def rows(guests: GuestQuerySet, user: User) -> list[Row]:
-    """The guests with their hosts, the sizes of their disks, their jobs, and whether `user` may switch them."""
-    sizes = ("guest", "volume__capacity_bytes", "volume__allocation_bytes")
-    disks = Disk.objects.filter(device="disk").exclude(volume=None).select_related("volume").only(*sizes)
-    guests = guests.select_related("host").defer(*NOT_SHOWN).prefetch_related(Prefetch("disks", disks))
-    pks = [guest.pk for guest in guests]
-    held = JobObject.objects.filter(kind="guest", object_id__in=pks, held=True).select_related("job")
-    jobs = {each.object_id: each.job for each in held}
-    operable = set(Guest.objects.permitted(user, "operate").filter(pk__in=pks).values_list("pk", flat=True))
-    made = []
-    for guest in guests:
-        volumes = [disk.volume for disk in guest.disks.all() if disk.volume]
-        made.append(
-            Row(
-                guest=guest,
-                job=jobs.get(guest.pk),
-                can_operate=guest.pk in operable,
-                disk_held_bytes=sum(volume.allocation_bytes for volume in volumes) if volumes else None,
-                disk_capacity_bytes=sum(volume.capacity_bytes for volume in volumes) if volumes else None,
-            )
-        )
-    return made
 
 
 def _tallies(guests: GuestQuerySet) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The jobs of guests. Celery imports this module, and with it every task and every undo verb."""
 
+from . import undo
 from .bulk import power_guests
 from .change import change_guest, change_media
 from .create import create_guest
@@ -29,4 +30,5 @@ __all__ = [
     "shutdown_guest",
     "start_guest",
     "suspend_guest",
+    "undo",
 ]

@@ -8,8 +8,8 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import User
 from accounts.rest import actor
-from guests.listing import Row, rows
-from guests.models import Guest
+from guests.models import Disk, Guest, Nic
+from guests.rows import Row, rows
 from jobs.models import Job
 from virt.domain_summary import parse_domain
 from virt.errors import Invalid
@@ -70,12 +70,13 @@ def _frame(request: HttpRequest, row: Row, tab: str) -> dict[str, Any]:
         "tab": tab,
         "title_verbs": beside,
         "title_actions": len(beside),
-        "device_count": guest.disks.count() + guest.nics.count(),
+        "device_count": Disk.objects.filter(guest=guest).count() + Nic.objects.filter(guest=guest).count(),
     }
 
 
 def _devices(guest: Guest) -> tuple[Any, Any]:
-    return guest.disks.select_related("volume__pool"), guest.nics.select_related("network", "bridge")
+    disks = Disk.objects.filter(guest=guest).select_related("volume__pool")
+    return disks, Nic.objects.filter(guest=guest).select_related("network", "bridge")
 
 
 def _jobs_of(guest: Guest, user: User) -> Any:

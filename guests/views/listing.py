@@ -4,13 +4,15 @@ from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.templatetags.static import static
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from accounts.rest import actor
 from guests import verbs
-from guests.listing import PER_PAGE, Listing, listing, rows
+from guests.listing import PER_PAGE, Listing, listing
 from guests.models import Guest
+from guests.rows import rows
 from guests.search import with_word
 from hosts.models import Host
 
@@ -46,7 +48,9 @@ def guest_row(request: HttpRequest, pk: int) -> HttpResponse:
     if not found:
         return HttpResponse()
     many_hosts = Host.objects.permitted(actor(request), "view").count() > 1
-    return render(request, "guests/_row.html", {"row": found[0], "many_hosts": many_hosts})
+    return render(
+        request, "guests/_row.html", {"row": found[0], "many_hosts": many_hosts, "icons": static("icons.svg")}
+    )
 
 
 @require_GET

@@ -1,6 +1,7 @@
 """Guests of the test: tiny, emulated, gone at the end whatever happened."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -10,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from virt import domains
+from guests.sheets import refresh_sheets
+from hosts.inventory import refresh_facts
+from hosts.models import Host
+from storage.inventory import refresh_pool
+from storage.models import Pool
+from virt import domains, pools
 from virt.connection import Connection, connect
 
 TINY = """<domain type='qemu'>
@@ -70,3 +76,34 @@ def directory() -> Iterator[Path]:
     os.chmod(path, 0o755)
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def ready_host(local_host, conn) -> Host:
+    """The local host as the watcher leaves it: its facts and what guests can have on it are known, KVM is not used."""
+    refresh_facts(local_host, conn)
+    refresh_sheets(local_host, conn)
+    local_host.kvm_works, local_host.kvm_reason = False, "Guests are emulated in tests."
+    local_host.save()
+    return local_host
+
+
+@pytest.fixture
+def store(ready_host, conn, kvt, directory) -> Pool:
+    """A pool for disks, by libvirt and as a row."""
+    pools.ensure_dir_pool(conn, f"{kvt}-store", str(directory))
+    row = refresh_pool(ready_host, conn, f"{kvt}-store")
+    assert row is not None
+    return row
+
+
+@pytest.fixture
+def volumes_in():
+    """What libvirt says lies in a pool: `volumes_in(pool)` gives names."""
+
+    def names(pool: Pool) -> list[str]:
+        _virsh("pool-refresh", pool.name)
+        lines = [line.strip() for line in _virsh("vol-list", pool.name).splitlines()]
+        return sorted(re.split(r"\s{2,}", line)[0] for line in lines if line)
+
+    return names

@@ -10,7 +10,6 @@ from django.test.utils import CaptureQueriesContext
 
 from guests.inventory import apply_addresses, apply_states, apply_stats, refresh_guest, sync_guests
 from guests.models import Disk, Guest
-from hosts.models import Host
 from jobs.models import Job, JobObject
 from networking.models import Network
 from storage.models import Pool, Volume
