@@ -56,7 +56,9 @@ class Wanted:
 
 def upload_pools(user: User) -> list[Pool]:
     """The pools into which `user` may upload, the library's own first."""
-    started = Pool.objects.permitted(user, "create").filter(missing_since=None, is_active=True, type__in=DIRECTORY_POOLS)
+    started = Pool.objects.permitted(user, "create").filter(
+        missing_since=None, is_active=True, type__in=DIRECTORY_POOLS
+    )
     pools = [pool for pool in started.exclude(target_path="").select_related("host") if pool.host.is_local]
     return sorted(pools, key=lambda pool: (pool.target_path != settings.ISO_DIR, pool.name))
 
@@ -118,7 +120,7 @@ def complete(upload: Upload) -> Upload:
         problem = from_part_error(error, name=upload.name, pool=upload.pool.name)
         if error.code == "exists":
             mine.filter(state=Upload.State.FINISHING).update(state=Upload.State.RECEIVING, error=str(problem))
-        elif error.code == "missing":
+        elif error.code in ("missing", "wrong_size", "not_a_part"):
             fail(upload, str(problem))
         raise problem from error
     with transaction.atomic():

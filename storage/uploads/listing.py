@@ -31,7 +31,7 @@ def own(user: User, query: QueryDict) -> dict[str, Any]:
     """The user's own uploads, newest first, as {"items", "count"}; `?state=a,b`, `?limit=`, `?offset=`."""
     uploads = visible_to(user, "view").filter(created_by_id=user.pk)
     if states := query.get("state"):
-        uploads = uploads.filter(state__in=states.split(","))
+        uploads = uploads.filter(state__in=set(states.split(",")) & set(Upload.State.values))
     start, limit = _number(query, "offset", 0), _number(query, "limit", PAGE)
     page = list(uploads[start : start + min(limit, MAX_PAGE)])
     offsets = _offsets(page)

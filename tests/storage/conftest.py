@@ -19,7 +19,7 @@ from tests.storage.upload_site import Site
 Virsh = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def small_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory with a file system of its own, of 40 MiB."""
     path = tmp_path_factory.mktemp("small")
@@ -28,9 +28,9 @@ def small_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run(["umount", str(path)], check=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, small_pool: Path) -> Iterator[Site]:
-    """A running upload server with users ann and bob (operators), vic (viewer), root (administrator) and nil."""
+    """A running upload server with users ann, bob and eve (operators), vic (viewer), root (administrator) and nil."""
     running = Site(tmp_path_factory.mktemp("site"), small_pool)
     running.start()
     yield running

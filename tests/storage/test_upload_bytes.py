@@ -124,7 +124,7 @@ def test_cancelling_stops_the_request_that_writes(site: Site):
     assert site.ask("DELETE", path).status_code == 204
     connection.sendall(b"s" * (4 * MIB))
     assert status_of(connection) == 410
-    assert not (site.iso / f".kvmweb-{path.rpartition('/')[2]}.part").exists()
+    assert not site.part(path).exists()
 
 
 def test_killed_in_the_middle_and_gone_on(site: Site):
@@ -149,7 +149,7 @@ def test_killed_between_the_last_byte_and_the_name(site: Site, state: str, reque
     """Made as it would be: all bytes on disk, the row in either state, the part with its old name."""
     name = f"late-{state}-{request_of}.iso"
     path = site.new(name, 5)
-    (site.iso / f".kvmweb-{path.rpartition('/')[2]}.part").write_bytes(b"12345")
+    site.part(path).write_bytes(b"12345")
     site.sql("UPDATE storage_upload SET state = ? WHERE name = ?", state, name)
     answer = site.ask("HEAD", path) if request_of == "HEAD" else site.patch(path, 5, b"")
     assert (answer.status_code, answer.headers["Upload-Offset"]) == (200 if request_of == "HEAD" else 204, "5")
@@ -160,7 +160,7 @@ def test_killed_between_the_last_byte_and_the_name(site: Site, state: str, reque
 
 def test_killed_after_the_name_before_the_row_knew(site: Site):
     path = site.new("named.iso", 5)
-    os.rename(site.iso / f".kvmweb-{path.rpartition('/')[2]}.part", site.iso / "named.iso")
+    os.rename(site.part(path), site.iso / "named.iso")
     (site.iso / "named.iso").write_bytes(b"12345")
     site.sql("UPDATE storage_upload SET state = 'finishing' WHERE name = 'named.iso'")
     assert site.offset(path) == 5
@@ -169,7 +169,7 @@ def test_killed_after_the_name_before_the_row_knew(site: Site):
 
 def test_a_part_that_somebody_removed_is_said_to_be_gone(site: Site):
     path = site.new("removed.iso", 5)
-    (site.iso / f".kvmweb-{path.rpartition('/')[2]}.part").unlink()
+    site.part(path).unlink()
     answer = site.patch(path, 0, b"12345")
     assert (answer.status_code, answer.json()["code"]) == (410, "upload_ended")
     assert site.json(path)["state"] == "failed"

@@ -34,7 +34,8 @@ facts: dict[str, object] = {
     }
 }
 tokens, cookies = {}, {}
-for name, role in (("ann", "operator"), ("bob", "operator"), ("vic", "viewer"), ("root", "administrator"), ("nil", "")):
+roles = {"ann": "operator", "bob": "operator", "eve": "operator", "vic": "viewer", "root": "administrator", "nil": ""}
+for name, role in roles.items():
     user = User.objects.create_user(name, password="correct horse battery")
     if role:
         Grant.objects.create(user=user, role=role)

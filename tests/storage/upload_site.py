@@ -124,6 +124,10 @@ class Site:
     def parts(self) -> list[Path]:
         return sorted(self.iso.glob(".kvmweb-*.part"))
 
+    def part(self, path: str) -> Path:
+        """The part file of the upload at `path`."""
+        return self.iso / f".kvmweb-{path.rpartition('/')[2]}.part"
+
     def resident_kib(self) -> int:
         assert self.process
         status = Path(f"/proc/{self.process.pid}/status").read_text()
