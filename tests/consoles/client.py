@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import struct
 from typing import Any
 from urllib.parse import urlencode
 
@@ -86,3 +87,9 @@ def shake_hands(console: ClientConnection) -> tuple[int, int]:
     init = said.read(24)
     said.read(int.from_bytes(init[20:24], "big"))  # the guest's name
     return int.from_bytes(init[:2], "big"), int.from_bytes(init[2:4], "big")
+
+
+def press(console: ClientConnection, character: str) -> None:
+    """A key goes down and up."""
+    for down in (1, 0):
+        console.send(struct.pack(">BBxxI", 4, down, ord(character)))

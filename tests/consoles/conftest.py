@@ -1,7 +1,6 @@
 """Real parts for consoles: a Redis of their own, guests that cost next to nothing, a web process and a gateway."""
 
 import contextlib
-import secrets
 import subprocess
 import time
 import uuid
@@ -16,23 +15,10 @@ from redis import Redis
 from consoles import tickets
 from guests.models import Guest
 
+from .domains import Domain, running_domain
 from .site import Site, redis_command, running_site
 
-# SeaBIOS alone: it waits half a minute for Escape, on the screen or, where it may use it, on the serial port.
-DOMAIN = """<domain type='qemu'><name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>24</memory><vcpu>1</vcpu>
-<os><type arch='x86_64' machine='pc'>hvm</type><bootmenu enable='yes' timeout='60000'/>{bios}</os>
-<on_poweroff>destroy</on_poweroff>
-<devices>{graphics}<serial type='pty'/><console type='pty'/></devices></domain>"""
 AUDIT = "from accounts.models import AuditEntry"
-GRAPHICS = "<graphics type='vnc'><listen type='none'/></graphics><video><model type='vga'/></video>"
-
-
-@dataclass
-class Domain:
-    """A libvirt guest made by a test."""
-
-    name: str
-    uuid: str
 
 
 @pytest.fixture(scope="session")
@@ -79,29 +65,7 @@ def guest(local_host) -> Guest:
 def new_domain() -> Iterator[Callable[..., Domain]]:
     """Make and start guests; they are gone when the test ends."""
     with contextlib.ExitStack() as stack:
-        yield lambda **how: stack.enter_context(_domain(**how))
-
-
-@contextlib.contextmanager
-def _domain(*, started: bool = True, on_serial: bool = False) -> Iterator[Domain]:
-    domain = Domain(f"kvt-console-{secrets.token_hex(4)}", str(uuid.uuid4()))
-    bios = "<bios useserial='yes'/>" if on_serial else ""
-    graphics = "" if on_serial else GRAPHICS
-    _virsh(
-        "define", "/dev/stdin", stdin=DOMAIN.format(name=domain.name, uuid=domain.uuid, bios=bios, graphics=graphics)
-    )
-    try:
-        if started:
-            _virsh("start", domain.name)
-        yield domain
-    finally:
-        with contextlib.suppress(subprocess.CalledProcessError):
-            _virsh("destroy", domain.name)
-        _virsh("undefine", domain.name)
-
-
-def _virsh(*words: str, stdin: str | None = None) -> None:
-    subprocess.run(["virsh", "-q", *words], input=stdin, text=True, check=True, capture_output=True, timeout=60)
+        yield lambda **how: stack.enter_context(running_domain(**how))
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +77,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture(scope="session")
 def site_guest(site) -> Iterator[tuple[Domain, int]]:
     """A guest that runs all the time, and the id of its row, for tests that do not stop it."""
-    with _domain() as domain:
+    with running_domain() as domain:
         yield domain, _row_of(site, domain)
 
 
