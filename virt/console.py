@@ -14,7 +14,7 @@ import libvirt
 from virt.connection import connect
 from virt.domain_summary import parse_domain
 from virt.domains import on_guest
-from virt.errors import VirtError, WrongState
+from virt.errors import HostUnreachable, VirtError, WrongState
 from virt.types import Uuid
 
 T = TypeVar("T")
@@ -59,18 +59,21 @@ class Console:
         self.close()
 
     def recv(self, size: int, *, timeout_s: float | None = None) -> bytes:
-        """Up to `size` bytes of what the guest wrote; b"" when the console has ended. Waits for ever without
-        `timeout_s`.
+        """Up to `size` bytes of what the guest wrote, b"" when the console has ended: the guest stopped, or somebody
+        else opened it. Waits for ever without `timeout_s`.
 
         Raises TimeoutError when the guest was silent for that long.
         """
         until = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._closed:
             self._readable.clear()
-            data = self._ask(lambda: self._stream.recv(size))
-            if isinstance(data, bytes):
-                return data
-            self._watch()
+            try:
+                data = self._ask(lambda: self._stream.recv(size))
+                if isinstance(data, bytes):
+                    return data
+                self._watch()
+            except HostUnreachable:
+                return b""  # the stream broke: somebody took the console, or its host is gone
             if not self._readable.wait(None if until is None else max(0.0, until - time.monotonic())):
                 raise TimeoutError
         return b""

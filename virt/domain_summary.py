@@ -85,7 +85,14 @@ def _disk(element: Element) -> DiskSummary:
         readonly=element.find("readonly") is not None or element.get("device") == "cdrom",
         shareable=element.find("shareable") is not None,
         boot_order=_order(element),
+        backing_paths=_backing_paths(element),
     )
+
+
+def _backing_paths(disk: Element) -> tuple[str, ...]:
+    chain = disk.iterfind(".//backingStore")
+    paths = (attribute(b, "source", "file") or attribute(b, "source", "dev") for b in chain)
+    return tuple(path for path in paths if path)
 
 
 def _nic(element: Element) -> NicSummary:

@@ -43,7 +43,7 @@ class EventFeed:
         self._conn = conn
         self._on_event = on_event
         self._open = True
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._registered: list[tuple[str, int]] = []
         try:
             conn.call(self._register, "listen to the events of the host")

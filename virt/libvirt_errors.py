@@ -48,7 +48,7 @@ _NO_POLKIT: Meaning = (
 _UNSUPPORTED: Meaning = (NotSupported, "libvirt or QEMU on this host cannot do it")
 _REFUSED: Meaning = (DefinitionRefused, "libvirt refuses its definition")
 
-# What the text says (in small letters) is surer than the code, where libvirt uses a general code ("operation failed", "system error").
+# What the text says (in small letters) is surer than the code where libvirt uses a general one ("operation failed").
 _BY_TEXT: list[tuple[str, Meaning]] = [
     ("no space left on device", _FULL),
     ("disk quota exceeded", (PoolFull, "the disk quota of the storage is used up")),
@@ -58,6 +58,12 @@ _BY_TEXT: list[tuple[str, Meaning]] = [
     ('failed to get shared "write" lock', _DISK_OPEN),
     ('failed to get "consistent read" lock', _DISK_OPEN),
     (r"domain .* (already exists|is already defined)", _TAKEN),
+    (r"cannot access storage file", (VolumeNotFound, "one of its images is not where its definition says")),
+    (r"network .* is not active", (WrongState, "its virtual network is not active. Start the network first")),
+    (r"cannot get interface mtu", (NetworkNotFound, "the host has no bridge of the name that its definition says")),
+    (r"unable to find .* firmware", (NotSupported, "the host has no such firmware. Install ovmf (edk2-ovmf on RHEL)")),
+    (r"unable to find 'swtpm", (NotSupported, "the host cannot emulate a TPM. Install the package swtpm on it")),
+    (r"could not access kvm|failed to initialize kvm", (NotSupported, "KVM does not work on this host")),
     (r"pool .* already exists", (PoolExists, "the host has another pool of that name. Choose another name")),
     (r"network .* already exists", _NETWORK_TAKEN),
     (r"network is already in use by interface", (NetworkExists, "its addresses are those of an interface of the host")),
@@ -97,6 +103,11 @@ _BY_CODE: dict[int, Meaning] = {
     libvirt.VIR_ERR_RPC: _BROKEN,
     libvirt.VIR_ERR_OPERATION_TIMEOUT: (GuestBusy, "another operation holds it. Try again when that is done"),
     libvirt.VIR_ERR_NO_MEMORY: _NO_MEMORY,
+    libvirt.VIR_ERR_DEVICE_MISSING: (WrongState, "it has no such device (any more)"),
+    libvirt.VIR_ERR_NO_NAME: _REFUSED,
+    libvirt.VIR_ERR_NO_SOURCE: _REFUSED,
+    libvirt.VIR_ERR_NO_TARGET: _REFUSED,
+    libvirt.VIR_ERR_OS_TYPE: _REFUSED,
     libvirt.VIR_ERR_XML_ERROR: _REFUSED,
     libvirt.VIR_ERR_XML_DETAIL: _REFUSED,
     libvirt.VIR_ERR_XML_INVALID_SCHEMA: (DefinitionRefused, "its definition does not follow libvirt's schema"),

@@ -86,7 +86,7 @@ def list_os() -> list[OsChoice]:
 
 
 def traits(os_id: str) -> OsTraits:
-    """What the system of that id needs and has drivers for. One that nobody knows is nameless and taken for a modern one."""
+    """What the system of that id needs and has drivers for. An unknown one is taken for a modern one, nameless."""
     index = _index()
     entry = index.entries.get(os_id)
     if entry is None or os_id == UNKNOWN:

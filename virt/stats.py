@@ -107,7 +107,7 @@ def _sample(domain: libvirt.virDomain, stats: Mapping[str, Any], now: float) -> 
         state=state,
         reason=reason,
         sampled_at=now,
-        cpu_time_ns=stats.get("cpu.time"),
+        cpu_time_ns=stats.get("cpu.time") if state.is_active else None,  # libvirt 9.0 gives some other number then
         vcpus=stats.get("vcpu.current"),
         memory_max_kib=stats.get("balloon.maximum"),
         memory_current_kib=stats.get("balloon.current"),

@@ -5,7 +5,7 @@ https://libvirt.org/html/libvirt-libvirt-stream.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -34,7 +34,9 @@ def read_range(conn: Connection, pool: str, name: str, offset: int, length: int)
     return b"".join(download(conn, pool, name, offset=offset, length=wanted)) if wanted > 0 else b""
 
 
-def download(conn: Connection, pool: str, name: str, *, offset: int = 0, length: int = 0) -> Iterator[bytes]:
+def download(
+    conn: Connection, pool: str, name: str, *, offset: int = 0, length: int = 0
+) -> Generator[bytes, None, None]:
     """The content of a volume in pieces of at most 2 MiB, holes as zeros; `length` 0 means to its end.
 
     The connection is busy until the iterator is exhausted or closed.

@@ -123,10 +123,15 @@ def create_volume(
 
 
 def delete_volume(conn: Connection, pool: str, name: str) -> bool:
-    """Delete a volume and what is on it. False: there is none. Raises VolumeInUse while a running guest has it open."""
+    """Delete a volume and what is on it. False: there is none.
+
+    Raises VolumeInUse while a running guest has it open, or while an overlay in its pool lies on it.
+    """
     try:
         path = volume_info(conn, pool, name).path
         _refuse_if_open(conn, path, name)
+        if overlay := next((v.name for v in list_volumes(conn, pool) if v.backing_path == path), None):
+            raise VolumeInUse(f"Disk {overlay} lies on {name} and cannot do without it. Delete {overlay} first.")
         on_volume(conn, pool, name, f"delete volume {name}", lambda volume: volume.delete(0), timeout_s=COPY_TIMEOUT_S)
     except VolumeNotFound:
         return False
@@ -184,7 +189,7 @@ def wipe_volume(conn: Connection, pool: str, name: str) -> None:
 
 
 def guests_using(conn: Connection, path: str) -> list[DomainInfo]:
-    """Guests of the host, running or not, that name this path (or the volume at it) as a disk or medium.
+    """Guests of the host, running or not, that have this path (or the volume at it) as a disk, below one, or as a medium.
 
     A host can only tell about its own guests, not about those of another on shared storage.
     """
@@ -202,7 +207,7 @@ def _uses(conn: Connection, info: DomainInfo, path: str) -> bool:
                     continue
             else:
                 source = disk.source
-            if source and os.path.normpath(source) == wanted:
+            if wanted in map(os.path.normpath, filter(None, (source, *disk.backing_paths))):
                 return True
     return False
 

@@ -8,12 +8,17 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.virt.helpers import PREFIX, URI, tiny_guest, unique
 from virt import domains, pools, power, volumes
 from virt.connection import Connection, connect
 from virt.errors import GuestNotFound, VirtError
+
+hypothesis.settings.register_profile("virt", deadline=None, max_examples=60)  # a busy machine is no finding
+hypothesis.settings.load_profile("virt")
+
 
 @pytest.fixture
 def conn() -> Iterator[Connection]:

@@ -30,7 +30,7 @@ def unique(word: str = "") -> str:
 
 
 def tiny_guest(name: str, *devices: object, memory_mib: int = 32, vcpus: int = 1) -> str:
-    """A guest without a disk that starts in a third of a second: firmware only, with a serial port and a VNC display."""
+    """A guest without a disk that starts in a third of a second: firmware only, a serial port and a VNC display."""
     return dump(
         E.domain(
             E.name(name),

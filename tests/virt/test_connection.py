@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -171,7 +172,7 @@ def test_each_forked_child_may_open_its_own():
         f"        os._exit(0 if connect('{TEST}').call(lambda h: h.getHostname(), 'ask') else 1)\n"
         "    assert os.waitpid(pid, 0)[1] == 0\n"
     )
-    subprocess.run([os.sys.executable, "-c", code], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 
 @pytest.mark.parametrize(

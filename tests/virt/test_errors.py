@@ -13,13 +13,17 @@ from virt.errors import (
     HostUnreachable,
     Invalid,
     NetworkExists,
+    NetworkNotFound,
     NotEnoughMemory,
+    NotSupported,
     PermissionRefused,
     PoolExists,
     PoolFull,
     UserError,
     VirtError,
     VolumeInUse,
+    VolumeNotFound,
+    WrongState,
 )
 from virt.libvirt_errors import from_libvirt
 
@@ -54,8 +58,15 @@ RPC = {"code": libvirt.VIR_ERR_SYSTEM_ERROR, "domain": libvirt.VIR_FROM_RPC}
         (Said("Failed to connect socket to '/run/x': Permission denied", **RPC), PermissionRefused),
         (Said("Failed to connect socket to '/run/x': No such file or directory", **RPC), HostUnreachable),
         (Said("unable to connect to server at 'a:16509': No route to host", **RPC), HostUnreachable),
+        (Said("Cannot access storage file '/x/a.qcow2': No such file or directory"), VolumeNotFound),
+        (Said("network 'default' is not active", libvirt.VIR_ERR_OPERATION_INVALID), WrongState),
+        (Said("Cannot get interface MTU on 'br9': No such device"), NetworkNotFound),
+        (Said("Unable to find any firmware to satisfy 'efi'"), NotSupported),
         (Said("internal error: client socket is closed", libvirt.VIR_ERR_INTERNAL_ERROR), HostUnreachable),
-        (Said("authentication unavailable: no polkit agent available", libvirt.VIR_ERR_AUTH_UNAVAILABLE), PermissionRefused),
+        (
+            Said("authentication unavailable: no polkit agent available", libvirt.VIR_ERR_AUTH_UNAVAILABLE),
+            PermissionRefused,
+        ),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else None,
 )
@@ -75,7 +86,7 @@ def test_what_is_not_known_keeps_libvirts_words_for_the_details():
 
 
 def test_every_error_has_a_code_and_a_status_of_its_own():
-    kinds = [UserError, Invalid, VirtError, *VirtError.__subclasses__()]
+    kinds: list[type[UserError]] = [UserError, Invalid, VirtError, *VirtError.__subclasses__()]
     codes = [kind.code for kind in kinds]
     assert len(set(codes)) == len(codes)
     assert all(400 <= kind.status < 600 for kind in kinds)

@@ -11,7 +11,7 @@ import pytest
 from tests.virt.helpers import tiny_guest, unique, wait_for
 from virt import devices, domains, event_kinds, events, pools, power
 from virt.device_xml import NicSpec, nic_element
-from virt.types import DomainEvent, DomainState, PoolEvent
+from virt.types import DomainEvent, DomainState, Event, PoolEvent
 from virt.xmltree import dump
 
 pytestmark = pytest.mark.libvirt
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.libvirt
 @pytest.fixture
 def told(conn):
     """Everything that the feed delivers."""
-    received = []
+    received: list[Event] = []
     feed = events.EventFeed(conn, received.append)
     yield received
     feed.close()
@@ -90,7 +90,7 @@ def test_our_own_probe_guests_are_not_told(told, define, conn):
 
 
 def test_a_closed_feed_is_silent(conn, define):
-    received = []
+    received: list[Event] = []
     feed = events.EventFeed(conn, received.append)
     feed.close()
     feed.close()
@@ -101,7 +101,7 @@ def test_a_closed_feed_is_silent(conn, define):
 
 
 def test_a_receiver_that_fails_loses_one_event_and_not_the_feed(conn, define, caplog):
-    received = []
+    received: list[Event] = []
 
     def fail_once(event):
         received.append(event)

@@ -81,8 +81,8 @@ def test_a_users_own_database_adds_to_the_systems(monkeypatch, tmp_path):
     own = tmp_path / "os" / "acme.example"
     own.mkdir(parents=True)
     (own / "acme-1.xml").write_text(
-        "<libosinfo><os id='http://acme.example/acme/1'><short-id>acme1</short-id><name>Acme 1</name><version>1</version>"
-        "<family>linux</family><derives-from id='http://libosinfo.org/linux/2022'/>"
+        "<libosinfo><os id='http://acme.example/acme/1'><short-id>acme1</short-id><name>Acme 1</name>"
+        "<version>1</version><family>linux</family><derives-from id='http://libosinfo.org/linux/2022'/>"
         "<media arch='x86_64'><iso><volume-id>^ACME_1</volume-id></iso></media></os></libosinfo>"
     )
     (own / "broken.xml").write_text("<libosinfo><os id='x'>")

@@ -20,6 +20,7 @@ class DiskSummary:
     readonly: bool
     shareable: bool
     boot_order: int | None
+    backing_paths: tuple[str, ...] = ()  # the images below it, as far as libvirt has looked
 
 
 @dataclass(frozen=True, kw_only=True)
