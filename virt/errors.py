@@ -81,6 +81,12 @@ class PoolExists(VirtError):
     code, status = "pool_exists", 409
 
 
+class PoolBusy(VirtError):
+    """libvirt makes or copies a volume in the pool and cannot look at the rest until that is done."""
+
+    code, status = "pool_busy", 409
+
+
 class PoolFull(VirtError):
     """The storage has no room for what was asked."""
 

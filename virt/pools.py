@@ -125,13 +125,25 @@ def stop_pool(conn: Connection, pool: str) -> bool:
 
 
 def refresh_pool(conn: Connection, pool: str) -> PoolInfo:
-    """Let libvirt look again at what the pool holds and how full it is. Raises WrongState while it is inactive."""
+    """Let libvirt look again at what the pool holds and how full it is.
+
+    Raises WrongState while it is inactive, PoolBusy while a volume is being made in it.
+    """
 
     def action(found: libvirt.virStoragePool) -> PoolInfo:
         found.refresh(0)
         return _info(found)
 
     return on_pool(conn, pool, f"refresh pool {pool}", action, timeout_s=REFRESH_TIMEOUT_S)
+
+
+def refresh_if_idle(found: libvirt.virStoragePool) -> None:
+    """As `refresh_pool`, left out while libvirt makes a volume in the pool: it refuses to look then."""
+    try:
+        found.refresh(0)
+    except libvirt.libvirtError as exc:
+        if "asynchronous jobs running" not in str(exc):
+            raise
 
 
 def set_pool_autostart(conn: Connection, pool: str, on: bool) -> None:

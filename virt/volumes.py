@@ -15,7 +15,7 @@ from virt.domain_summary import parse_domain
 from virt.domains import list_domains
 from virt.errors import Invalid, VolumeExists, VolumeInUse, VolumeNotFound, WrongState
 from virt.libvirt_errors import from_libvirt
-from virt.pools import REFRESH_TIMEOUT_S
+from virt.pools import REFRESH_TIMEOUT_S, refresh_if_idle
 from virt.types import DomainInfo, VolumeInfo
 from virt.volume_xml import VolumeXML
 from virt.xmltree import attribute, parse, size_bytes, text
@@ -65,7 +65,7 @@ def list_volumes(conn: Connection, pool: str, *, refresh: bool = False) -> list[
     def work(handle: libvirt.virConnect) -> list[VolumeInfo]:
         found = active_pool(handle, pool)
         if refresh:
-            found.refresh(0)
+            refresh_if_idle(found)
         infos = []
         for volume in found.listAllVolumes(0):
             try:
@@ -189,7 +189,7 @@ def wipe_volume(conn: Connection, pool: str, name: str) -> None:
 
 
 def guests_using(conn: Connection, path: str) -> list[DomainInfo]:
-    """Guests of the host, running or not, that have this path (or the volume at it) as a disk, below one, or as a medium.
+    """Guests of the host, running or not, that have this path as a disk, below one or as a medium.
 
     A host can only tell about its own guests, not about those of another on shared storage.
     """
@@ -226,13 +226,13 @@ def _lookup(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol:
     except libvirt.libvirtError as exc:
         if exc.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
             raise
-    pool.refresh(0)
+    refresh_if_idle(pool)
     return pool.storageVolLookupByName(name)
 
 
 def _must_be_free(pool: libvirt.virStoragePool, name: str) -> None:
     """libvirt asks its own list only, and would overwrite a file that somebody put there since the last refresh."""
-    pool.refresh(0)
+    refresh_if_idle(pool)
     if name in pool.listVolumes():
         raise VolumeExists(f"Pool {pool.name()} has a volume named {name}. Choose another name.", field="name")
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.virt.helpers import tiny_guest, unique
+from tests.virt.helpers import URI, tiny_guest, unique
 from virt import pools, power, transfer, volumes
+from virt.connection import connect
 from virt.device_xml import DiskSpec, disk_element
 from virt.errors import (
     Invalid,
+    PoolBusy,
     PoolExists,
     PoolFull,
     PoolNotFound,
@@ -127,6 +131,27 @@ def test_a_name_that_is_taken_is_refused_even_by_a_file_that_libvirt_has_not_see
     volumes.create_volume(conn, pool, raw("a"))
     with pytest.raises(VolumeExists):
         volumes.clone_volume(conn, pool, "a", raw("mine.img"))
+
+
+def test_a_pool_in_which_a_copy_is_made_can_still_be_used(conn, pool):
+    volumes.create_volume(conn, pool, raw("a", 512), preallocation="full")
+    done = threading.Event()
+
+    def copy():
+        with connect(URI, timeout_s=20) as own:
+            volumes.clone_volume(own, pool, "a", VolumeXML(name="copy", capacity_bytes=512 * MIB))
+        done.set()
+
+    thread = threading.Thread(target=copy)
+    thread.start()
+    while not done.is_set():
+        volumes.create_volume(conn, pool, raw(name := unique()))
+        volumes.list_volumes(conn, pool, refresh=True)
+        with contextlib.suppress(PoolBusy):
+            pools.refresh_pool(conn, pool)
+        volumes.delete_volume(conn, pool, name)
+    thread.join()
+    assert volumes.volume_info(conn, pool, "copy").format == "qcow2"
 
 
 def test_a_file_put_beside_is_found(conn, pool):

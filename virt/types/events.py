@@ -21,14 +21,14 @@ class Event:
 class DomainEvent(Event):
     """`kind`: defined, undefined, started, suspended, resumed, stopped, shutdown, pmsuspended, crashed (with libvirt's
     reason in `detail`), rebooted, rtc_changed, device_added, device_removed, device_removal_failed, balloon, agent,
-    block_job, tray, disk_changed, media_changed, metadata, io_error, watchdog, graphics, job_completed,
+    block_job, tray, disk_changed, metadata, io_error, watchdog, graphics, job_completed,
     block_threshold, memory_failure, memory_device_size, control_error, tunable.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkEvent(Event):
-    """`kind`: defined, undefined, started, stopped, metadata."""
+    """`kind`: defined, undefined, started, stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
