@@ -70,7 +70,7 @@ def new_domain() -> Iterator[Callable[..., Domain]]:
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
-    with running_site() as running:
+    with running_site(with_pages=True) as running:
         yield running
 
 

@@ -36,11 +36,13 @@ for line in sys.stdin:
 
 @dataclass
 class Site:
-    """Where the processes listen. `environment` is what they run with."""
+    """Where the processes listen. `environment` is what they run with, `application` the ASGI application."""
 
     port: int
     gateway_port: int
     environment: dict[str, str]
+    application: str
+    web: subprocess.Popen[bytes] = field(init=False)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _worker: subprocess.Popen[str] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -75,6 +77,30 @@ class Site:
         self._worker = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdin=pipe, stdout=pipe, text=True)
         return self._worker
 
+    def start_web(self) -> None:
+        """Start the web process with the flags of production, and wait until it listens."""
+        self.web = self.start(
+            [sys.executable, "-m", "uvicorn", self.application, "--host", "127.0.0.1", "--port", str(self.port),
+             "--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio",
+             "--ws-per-message-deflate", "false", "--no-access-log"]
+        )  # fmt: skip
+        wait_for_port(self.port, [self.web])
+
+    def stop_web(self) -> None:
+        """Kill the web process, as a crash would."""
+        self.processes.remove(self.web)
+        self.web.kill()
+        self.web.wait(10)
+
+    def start(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start a process of the site; it ends with it. KVMWEB_TEST_VERBOSE shows what it writes."""
+        output = None if os.environ.get("KVMWEB_TEST_VERBOSE") else subprocess.DEVNULL
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=self.environment, stdout=output, stderr=output, start_new_session=True
+        )
+        self.processes.append(process)
+        return process
+
     def stop(self) -> None:
         """End every process, the youngest first."""
         if self._worker:
@@ -107,7 +133,7 @@ def running_site(
     *,
     with_pages: bool = False,
 ) -> Iterator[Site]:
-    """Start Redis, migrate, start the web (with the flags of production) and the gateway; remove it all afterwards."""
+    """Start Redis, migrate, start the web and the gateway; remove it all afterwards."""
     with contextlib.ExitStack() as stack:
         var = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kvmweb-consoles-")))
         port, gateway_port = free_port(), free_port()
@@ -122,22 +148,15 @@ def running_site(
             "REDIS_URL": f"unix://{var}/redis.sock",
             "DATABASE_URL": f"sqlite:///{var}/kvmweb.sqlite3",
         }
-        site = Site(port, gateway_port, environment)
+        site = Site(port, gateway_port, environment, application)
         stack.callback(site.stop)
         (var / "run").mkdir()
-        _start(site, redis_command(var / "redis.sock", var))
+        site.start(redis_command(var / "redis.sock", var))
         _manage(site, "migrate", "--verbosity", "0")
         if with_pages:
             _manage(site, "collectstatic", "--noinput", "--verbosity", "0")
-        _start(
-            site,
-            [sys.executable, "-m", "uvicorn", application, "--host", "127.0.0.1", "--port", str(port),
-             "--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio",
-             "--ws-per-message-deflate", "false", "--no-access-log"],
-        )  # fmt: skip
-        _start(site, [sys.executable, *gateway])
-        for listening in (port, gateway_port):
-            wait_for_port(listening, site.processes)
+        site.start_web()
+        wait_for_port(gateway_port, [site.start([sys.executable, *gateway])])
         yield site
 
 
@@ -154,13 +173,6 @@ def wait_for_port(port: int, processes: list[subprocess.Popen[bytes]]) -> None:
         assert all(process.poll() is None for process in processes), "a process of the site ended early"
         time.sleep(0.05)
     raise TimeoutError(f"nothing listens on port {port} after {START_S} s")
-
-
-def _start(site: Site, command: list[str]) -> None:
-    output = None if os.environ.get("KVMWEB_TEST_VERBOSE") else subprocess.DEVNULL
-    site.processes.append(
-        subprocess.Popen(command, cwd=ROOT, env=site.environment, stdout=output, stderr=output, start_new_session=True)
-    )
 
 
 def _manage(site: Site, *words: str) -> None:
