@@ -16,7 +16,7 @@ class TokenForm(forms.Form):
     name = forms.CharField(
         max_length=100, label=_("Name"), help_text=_("What it is for, e.g. “ci” or “backup script”.")
     )
-    scope = forms.ChoiceField(choices=ApiToken.Scope.choices, initial=ApiToken.Scope.OPERATE, label=_("May"))
+    scope = forms.ChoiceField(choices=ApiToken.Scope.choices, initial=ApiToken.Scope.OPERATE, label=_("Permission"))
     days = forms.IntegerField(
         required=False, min_value=1, label=_("Days until it expires"), help_text=_("Empty: never.")
     )

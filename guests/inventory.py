@@ -224,12 +224,15 @@ def _replace(
 
 
 def _vanished(host: Host, known: Mapping[UUID, Guest], seen: Mapping[UUID, DomainInfo]) -> list[Guest]:
-    """Mark rows missing that the host does not have, and forget creations that ended without a guest."""
+    """Mark rows missing that the host does not have.
+
+    Forgotten are creations that ended without a guest, and transient guests: they have no definition to come back from.
+    """
     absent = [row for uuid, row in known.items() if uuid not in seen and not row.missing_since]
     creating = _being_created(absent)
     absent = [row for row in absent if row.pk not in creating]
-    stillborn = [row for row in absent if row.state == Guest.State.CREATING]
-    gone = [row for row in absent if row.state != Guest.State.CREATING]
+    over = [row for row in absent if row.state == Guest.State.CREATING or not row.persistent]
+    gone = [row for row in absent if row not in over]
     now = timezone.now()
     lost: dict[str, Any] = {"state": Guest.State.MISSING, "state_reason": "", "state_since": now, "missing_since": now}
     lost |= _UNSAMPLED
@@ -238,9 +241,9 @@ def _vanished(host: Host, known: Mapping[UUID, Guest], seen: Mapping[UUID, Domai
             setattr(row, column, value)
     if gone:
         Guest.objects.filter(pk__in=[row.pk for row in gone], missing_since=None).update(**lost)
-    if stillborn:
-        Guest.objects.filter(pk__in=[row.pk for row in stillborn]).delete()
-    return [*gone, *stillborn]
+    if over:
+        Guest.objects.filter(pk__in=[row.pk for row in over]).delete()
+    return [*gone, *over]
 
 
 def _being_created(rows: Iterable[Guest]) -> set[int]:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from .models import Guest
 
@@ -28,12 +29,12 @@ _PLUG = _("What the guest has not written to its disks yet is lost, as when some
 VERBS = {
     verb.name: verb
     for verb in (
-        Verb("start", _("Start"), "play", "start"),
+        Verb("start", pgettext_lazy("guest", "Start"), "play", "start"),
         Verb("shutdown", _("Shut down"), "power", "shutdown"),
         Verb("reboot", _("Restart"), "restart", "reboot"),
         Verb("suspend", _("Pause"), "pause", "suspend"),
         Verb("resume", _("Resume"), "play", "resume"),
-        Verb("save", _("Save"), "save", "managedsave"),
+        Verb("save", pgettext_lazy("guest", "Save"), "save", "managedsave"),
         Verb("reset", _("Reset…"), "reset", "reset", _PLUG),
         Verb("destroy", _("Force off…"), "force-off", "destroy", _PLUG),
     )

@@ -85,10 +85,12 @@ def _guests(user: User) -> Iterable[Line]:
 
 def _guest_line(grade: str, state: str, title: str, names: list[str], why: str) -> Line:
     listed = ", ".join(names[:NAMED_AT_MOST]) + ("…" if len(names) > NAMED_AT_MOST else "")
+    title %= {"names": names[0], "count": len(names)}
+    named = names[0] in title  # languages with one form for all counts say "1 guest", without its name
     return Line(
         grade=grade,
-        title=title % {"names": names[0], "count": len(names)},
-        text=" ".join(filter(None, (f"{listed}." if len(names) > 1 else "", why))),
+        title=title,
+        text=" ".join(filter(None, ("" if named else f"{listed}.", why))),
         url=reverse("guests:list") + f"?q=state:{state}",
         action=_("Show them"),
     )

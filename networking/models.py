@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from hosts.mixins import OnHost, OnHostQuerySet
 
@@ -25,7 +26,7 @@ class Network(OnHost):
     class Forward(models.TextChoices):
         NAT = "nat", _("NAT")
         ROUTE = "route", _("Routed")
-        OPEN = "open", _("Open")
+        OPEN = "open", pgettext_lazy("forward mode", "Open")
         BRIDGE = "bridge", _("Bridge")
         ISOLATED = "isolated", _("Isolated")
         OTHER = "other", _("Other")

@@ -1,0 +1,117 @@
+"""What a person does, in a real browser on a real libvirt: from the login to text that arrives in a new guest."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from .conftest import wait_for
+
+pytestmark = pytest.mark.browser
+NAME = "kvt-browser-story"
+PICTURES = Path(__file__).resolve().parent.parent / "screenshots"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+
+
+@pytest.fixture
+def page(stack):
+    """A page in Chromium; what a console of it complained about fails the test."""
+    complaints: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        page = browser.new_page(base_url=stack.base_url, viewport={"width": 1440, "height": 900}, color_scheme="dark")
+        page.set_default_timeout(30_000)
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page
+        PICTURES.mkdir(exist_ok=True)
+        page.screenshot(path=PICTURES / "last.png")  # what a failed test saw
+        browser.close()
+    assert complaints == []
+
+
+def log_in(page: Page, password: str) -> None:
+    page.goto("/")
+    expect(page).to_have_url(re.compile("/accounts/login/"))
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+
+
+def test_from_the_login_to_text_that_arrives_in_the_guest(page, stack, test_iso, virsh, serial):
+    log_in(page, stack.admin_password)
+    expect(page.locator("#main")).to_contain_text("emulated")
+
+    # The ISO: chosen, uploaded, in the library, with its checksum.
+    page.get_by_role("link", name="ISO library").first.click()
+    page.locator("input[data-files]").set_input_files(test_iso)
+    upload = page.locator("#uploads [data-rows] > *").first
+    expect(upload).to_contain_text("It is in the library below")
+    row = page.locator("tr", has_text=test_iso.name)
+    expect(row).to_be_visible()
+    assert (stack.iso_dir / test_iso.name).read_bytes() == test_iso.read_bytes()
+    upload.get_by_role("link", name="New guest").click()
+
+    # The guest: the ISO and its defaults are filled in, the XML is shown, nothing is made yet.
+    expect(page.get_by_role("heading", level=1)).to_have_text("New guest")
+    page.get_by_label("Name", exact=True).fill(NAME)
+    page.get_by_label("Memory").fill("256 MiB")
+    page.get_by_label("vCPUs").fill("1")
+    page.get_by_label("Size").fill("1 GiB")
+    expect(page.locator("#plan-xml")).to_contain_text(f"<name>{NAME}</name>")
+    expect(page.locator("#plan-xml")).to_contain_text("type=")
+    assert NAME not in virsh("list", "--all", "--name").split()
+    page.get_by_role("button", name="Create", exact=True).click()
+
+    # It is made, started, and its console opens by itself.
+    page.wait_for_url(re.compile(r"/consoles/\d+/"), timeout=60_000)
+    expect(page.locator("#console-status")).to_have_attribute("data-state", "connected", timeout=30_000)
+    assert virsh("domstate", NAME) == "running"
+    assert "type='none'" in virsh("dumpxml", NAME)  # the display listens on no port
+    port = serial(NAME)
+    port.wait_for("KVMWEB-TEST READY", seconds=120)
+
+    # Typed on the canvas, seen on the guest's serial port.
+    canvas = page.locator("#screen canvas")
+    canvas.click()
+    page.keyboard.type("echo typed-$((6*7))-in-the-browser >/dev/ttyS0\n", delay=60)
+    port.wait_for("typed-42-in-the-browser", seconds=30)
+
+    # The guest's page follows what something else does.
+    page.get_by_role("link", name=f"Back to {NAME}").click()
+    heading = page.locator("#main")
+    expect(heading.get_by_role("heading", level=1)).to_have_text(NAME)
+    expect(heading).to_contain_text("Running")
+    PICTURES.mkdir(exist_ok=True)
+    page.screenshot(path=PICTURES / "guest.png")
+    virsh("suspend", NAME)
+    expect(heading).to_contain_text("Paused", timeout=3_000)
+    virsh("destroy", NAME)
+    expect(heading).to_contain_text("Shut off", timeout=3_000)
+
+    # And the list, too.
+    page.get_by_role("link", name="Guests").first.click()
+    row = page.locator("tr", has_text=NAME)
+    expect(row).to_contain_text("Shut off")
+    virsh("start", NAME)
+    expect(row).to_contain_text("Running", timeout=3_000)
+
+    # Deleted with its disk, after its name was typed.
+    row.get_by_role("link", name=NAME).click()
+    page.get_by_title("More").first.click()
+    page.get_by_role("link", name="Delete").or_(page.get_by_role("button", name="Delete")).first.click()
+    dialog = page.locator("#dialog")
+    dialog.get_by_label(re.compile("force it off")).check()
+    dialog.get_by_label(re.compile("vda")).check()
+    dialog.get_by_label(re.compile("[Tt]ype")).fill(NAME)
+    dialog.get_by_role("button", name=re.compile("^Delete")).click()
+    wait_for(lambda: NAME not in virsh("list", "--all", "--name").split(), seconds=30)
+    wait_for(lambda: list(stack.store_dir.iterdir()) == [], seconds=10)
