@@ -64,7 +64,7 @@ export class Row {
     this.#drawnAt = Date.now();
     const part = (name) => this.element.querySelector(`[data-${name}]`);
     const [colour, shape, bar] = LOOKS[entry.look];
-    const share = entry.size ? (entry.sent / entry.size) * 100 : entry.look === "done" ? 100 : 0;
+    const share = entry.size ? (entry.sent / entry.size) * 100 : Number(entry.look === "done") * 100;
     this.element.dataset.state = entry.look;
     this.element.dataset.name = entry.name;
     part("name").textContent = entry.name;
@@ -92,10 +92,12 @@ export class Row {
       if (entry.isRetrying) return this.text("retrying", words);
       if (!entry.rate) return this.text("starting", words);
       const left = span((entry.size - entry.sent) / entry.rate);
-      return this.text("sending", { ...words, percent: percent((entry.sent / entry.size) * 100), rate: byteRate(entry.rate), left });
+      const share = percent((entry.sent / entry.size) * 100);
+      return this.text("sending", { ...words, percent: share, rate: byteRate(entry.rate), left });
     }
     if (entry.look === "done") {
-      return entry.tookS == null ? this.text("doneLate", words) : this.text("done", { ...words, took: span(Math.max(1, entry.tookS)) });
+      if (entry.tookS == null) return this.text("doneLate", words);
+      return this.text("done", { ...words, took: span(Math.max(1, entry.tookS)) });
     }
     if (entry.look === "failed" || entry.look === "blocked") return this.#failure(entry.problem);
     return this.text(entry.look, { ...words, time: clock(new Date(entry.changedAt ?? Date.now())).slice(0, 5) });

@@ -103,8 +103,10 @@ def _write(part: Part, batch: list[bytes], at: int, checksum: Checksum | None) -
 
 
 def _start_write_back(part: Part, start: int) -> None:
-    """Let the disk begin with the last window while the next arrives: else the fsync at the end has it all to do, and
-    gigabytes of dirty pages slow the guests of this host down meanwhile. Linux starts to write when it is told that pages
-    are not needed; it does not drop those that it is still writing. https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
+    """Let the disk begin with the last window while the next arrives.
+
+    Else the fsync at the end has it all to do, and gigabytes of dirty pages slow the guests of this host down. Linux
+    starts to write pages of which it is told that they are not needed; those that it still writes it does not drop.
+    https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
     """
     os.posix_fadvise(part.fd, start, WINDOW_BYTES, os.POSIX_FADV_DONTNEED)
