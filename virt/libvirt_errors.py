@@ -36,6 +36,7 @@ _FULL: Meaning = (PoolFull, "the storage is full. Free some space or use another
 _NO_MEMORY: Meaning = (NotEnoughMemory, "the host has too little free memory. Shut a guest down or ask for less")
 _DISK_OPEN: Meaning = (VolumeInUse, "a running guest has one of its disks open. Shut that guest down first")
 _TAKEN: Meaning = (GuestExists, "the host has another guest with that name or UUID. Choose another name")
+_POOL_BUSY: Meaning = (PoolBusy, "a volume is being made in the pool. Try again when that is done")
 _NETWORK_TAKEN: Meaning = (NetworkExists, "the host has a virtual network of that name. Choose another name")
 _NO_AGENT: Meaning = (AgentMissing, "the guest agent does not run in it. Install and start qemu-guest-agent there")
 _NO_CHANNEL: Meaning = (AgentMissing, "the guest has no channel for the guest agent")
@@ -59,7 +60,8 @@ _BY_TEXT: list[tuple[str, Meaning]] = [
     ('failed to get shared "write" lock', _DISK_OPEN),
     ('failed to get "consistent read" lock', _DISK_OPEN),
     (r"domain .* (already exists|is already defined)", _TAKEN),
-    (r"has asynchronous jobs running", (PoolBusy, "a volume is being made in the pool. Try again when that is done")),
+    (r"has asynchronous jobs running", _POOL_BUSY),
+    (r"virstoragepoolrefresh\(\) failed$", _POOL_BUSY),  # without words of its own: a file came or went meanwhile
     (r"cannot access storage file", (VolumeNotFound, "one of its images is not where its definition says")),
     (r"network .* is not active", (WrongState, "its virtual network is not active. Start the network first")),
     (r"cannot get interface mtu", (NetworkNotFound, "the host has no bridge of the name that its definition says")),

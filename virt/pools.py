@@ -141,8 +141,8 @@ def refresh_if_idle(found: libvirt.virStoragePool) -> None:
     """As `refresh_pool`, left out while libvirt makes a volume in the pool: it refuses to look then."""
     try:
         found.refresh(0)
-    except libvirt.libvirtError as exc:
-        if "asynchronous jobs running" not in str(exc):
+    except libvirt.libvirtError:
+        if not found.isActive():  # a look that failed for good ends with the pool inactive
             raise
 
 

@@ -13,7 +13,7 @@ from virt import validate
 from virt.connection import Connection
 from virt.domain_summary import parse_domain
 from virt.domains import list_domains
-from virt.errors import Invalid, VolumeExists, VolumeInUse, VolumeNotFound, WrongState
+from virt.errors import Invalid, PoolNotFound, VolumeExists, VolumeInUse, VolumeNotFound, WrongState
 from virt.libvirt_errors import from_libvirt
 from virt.pools import REFRESH_TIMEOUT_S, refresh_if_idle
 from virt.types import DomainInfo, VolumeInfo
@@ -200,16 +200,22 @@ def _uses(conn: Connection, info: DomainInfo, path: str) -> bool:
     wanted = os.path.normpath(path)
     for xml in {info.xml, info.live_xml or info.xml}:
         for disk in parse_domain(xml).disks:
-            if disk.pool and disk.volume:
-                try:
-                    source = volume_info(conn, disk.pool, disk.volume).path
-                except (VolumeNotFound, WrongState):
-                    continue
-            else:
-                source = disk.source
+            source = _path(conn, disk.pool, disk.volume) if disk.pool and disk.volume else disk.source
             if wanted in map(os.path.normpath, filter(None, (source, *disk.backing_paths))):
                 return True
     return False
+
+
+def _path(conn: Connection, pool: str, volume: str) -> str:
+    """Where a volume is, empty when libvirt does not know: a guest may name what is not there."""
+
+    def work(handle: libvirt.virConnect) -> str:
+        return str(handle.storagePoolLookupByName(pool).storageVolLookupByName(volume).path())
+
+    try:
+        return conn.call(work, f"look up volume {volume} of pool {pool}")
+    except (PoolNotFound, VolumeNotFound, WrongState):
+        return ""
 
 
 def _refuse_if_open(conn: Connection, path: str, name: str) -> None:

@@ -271,6 +271,16 @@ def test_what_a_running_guest_has_below_its_disk_is_in_use(conn, pool, define, d
         pools.delete_pool(conn, other)
 
 
+def test_guests_that_name_a_volume_by_pool_are_found_and_those_of_pools_that_are_gone_do_no_harm(conn, pool, define):
+    path = volumes.create_volume(conn, pool, raw("a")).path
+    uuids = []
+    for source in (pool, unique()):
+        disk = disk_element(DiskSpec(path="/none", format="raw"), bus="virtio", target="vda")
+        xml = tiny_guest(unique(), disk).replace('<disk type="file"', '<disk type="volume"')
+        uuids.append(define(xml.replace('<source file="/none"/>', f'<source pool="{source}" volume="a"/>')))
+    assert [guest.uuid for guest in volumes.guests_using(conn, path)] == uuids[:1]
+
+
 def test_an_overlay_names_what_it_lies_on(conn, pool):
     base = volumes.create_volume(conn, pool, VolumeXML(name="base.qcow2", capacity_bytes=8 * MIB))
     spec = VolumeXML(name="over.qcow2", capacity_bytes=8 * MIB, backing_path=base.path, backing_format="qcow2")
