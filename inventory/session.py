@@ -30,7 +30,8 @@ log = structlog.get_logger(__name__)
 COALESCE_S = 0.04  # a burst of events about one thing is one refresh
 PULSE_EVERY_S, PULSE_DEADLINE_S = 3.0, 5.0
 BRIDGES_EVERY_S = 10.0
-COMPARE_EVERY_S = 20.0
+STATES_EVERY_S = 20.0
+DEFINITIONS_EVERY_S, DEFINITIONS_AT_ONCE = 2.0, 10  # few at a time: an event never waits long for the lane
 POOLS_EVERY_S = 60.0
 SAMPLE_EVERY_S = 10.0
 SECOND_SAMPLE_S = 2.0  # a load is known from the second sample on
@@ -56,7 +57,7 @@ class Session:
         self._wake, self._wake_storage = asyncio.Event(), asyncio.Event()
         self._closed: ConnectionClosed | None = None
         self._asked = False
-        self._compared_up_to = ""
+        self._to_read: list[str] = []  # guests whose definitions are to be compared in this round
         self._pools: set[str] = set()  # those to be brought up to date
         self._pools_due = 0.0  # when all are compared again
         self._tasks: set[asyncio.Task[object]] = set()
@@ -101,8 +102,15 @@ class Session:
         if self._conn:
             self._conn.close()
 
-    def _compare(self, conn: Connection) -> None:
-        self._compared_up_to = sync.compare(self.host, conn, self._compared_up_to)
+    def _compare_states(self, conn: Connection) -> None:
+        seen = sync.states(self.host, conn)
+        self._to_read = self._to_read or seen
+
+    def _read_definitions(self, conn: Connection) -> None:
+        """Round and round through all guests, a few at each turn."""
+        if self._to_read:
+            sync.definitions(self.host, conn, self._to_read[-DEFINITIONS_AT_ONCE:])
+            del self._to_read[-DEFINITIONS_AT_ONCE:]
 
     # --- on the thread of libvirt's events ------------------------------------------------------------------------
 
@@ -125,7 +133,8 @@ class Session:
         turns: dict[float, Callable[[], object]] = {
             PULSE_EVERY_S: lambda: _pulse(conn),
             BRIDGES_EVERY_S: lambda: sync.bridges(self.host, conn),
-            COMPARE_EVERY_S: lambda: self._compare(conn),
+            STATES_EVERY_S: lambda: self._compare_states(conn),
+            DEFINITIONS_EVERY_S: lambda: self._read_definitions(conn),
         }
         due = {every: time.monotonic() + every for every in turns}
         while True:

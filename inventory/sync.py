@@ -40,26 +40,31 @@ def everything(host: Host, conn: Connection) -> None:
     hosts.record_seen(host)
 
 
-def compare(host: Host, conn: Connection, after: str) -> str:
-    """The turn that finds what no event told: the states of all guests, and the definitions of the next few.
+def states(host: Host, conn: Connection) -> list[str]:
+    """Find what no event told of: networks, and the states of all guests in one call. Returns their UUIDs.
 
-    libvirt tells nobody of "virsh setmem --config", autostart and the like, so definitions are read round and round.
-    `after` is what the last turn returned, "" the first time. Raises one of AWAY.
+    Raises one of AWAY.
     """
     _surroundings(host, conn)
-    read_up_to = ""
+    seen: list[str] = []
 
-    def some_guests() -> None:
-        nonlocal read_up_to
+    def all_states() -> None:
         statuses = virt_domains.domain_states(conn)
-        unclear = {str(uuid) for uuid in guests.apply_states(host, statuses)}
-        turn = sorted(status.uuid for status in statuses if status.uuid > after)[:BATCH]
-        _refresh_guests(host, conn, unclear.union(turn))
-        read_up_to = turn[-1] if len(turn) == BATCH else ""
+        seen.extend(status.uuid for status in statuses)
+        unclear = guests.apply_states(host, statuses)
+        _refresh_guests(host, conn, {str(uuid) for uuid in unclear})
 
-    _part(host, "guests", some_guests)
+    _part(host, "guests", all_states)
     hosts.record_seen(host)
-    return read_up_to
+    return seen
+
+
+def definitions(host: Host, conn: Connection, uuids: Iterable[str]) -> None:
+    """Read these guests again, though nothing is known to have changed. Raises one of AWAY.
+
+    libvirt tells nobody of "virsh setmem --config", of autostart and the like.
+    """
+    _part(host, "guests", lambda: _refresh_guests(host, conn, uuids))
 
 
 def changed(host: Host, conn: Connection, changes: Changes) -> None:
