@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.templatetags.static import static
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -24,7 +25,7 @@ def isos(request: HttpRequest) -> HttpResponse:
     user, wanted = actor(request), lists.Wanted.from_query(request.GET)
     page = lists.page_of(request, lists.isos(user, wanted))
     context: dict[str, Any] = {"page": page, "lines": iso_lines(user, page.object_list), "wanted": wanted}
-    context |= {"sizes": lists.PAGE_SIZES, "hosts": lists.hosts(user)}
+    context |= {"sizes": lists.PAGE_SIZES, "hosts": lists.hosts(user), "icons": static("icons.svg")}
     if request.headers.get("HX-Request"):
         return render(request, "storage/_isos.html", context)
     present = Iso.objects.permitted(user, "view").filter(volume__missing_since=None)
@@ -37,6 +38,7 @@ def iso(request: HttpRequest, pk: int) -> HttpResponse:
     found = _iso(request, pk, "view")
     guests, more = guests_of(found.volume)
     context = {"line": iso_lines(actor(request), [found])[0], "guests": guests, "more_guests": more}
+    context |= {"icons": static("icons.svg")}
     template = "storage/_iso.html" if request.headers.get("HX-Request") else "storage/iso.html"
     return render(request, template, context)
 
@@ -44,8 +46,16 @@ def iso(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def iso_row(request: HttpRequest, pk: int) -> HttpResponse:
     user = actor(request)
-    context = {"line": iso_lines(user, [_iso(request, pk, "view")])[0], "hosts": lists.hosts(user)}
+    line = iso_lines(user, [_iso(request, pk, "view")])[0]
+    context = {"line": line, "hosts": lists.hosts(user), "icons": static("icons.svg")}
     return render(request, "storage/_iso_row.html", context)
+
+
+@require_GET
+def iso_menu(request: HttpRequest, pk: int) -> HttpResponse:
+    """What can be done with an image, as the entries of its line's menu."""
+    context = {"line": iso_lines(actor(request), [_iso(request, pk, "view")])[0], "stay": "?stay=1"}
+    return render(request, "storage/_iso_menu.html", context)
 
 
 @require_POST

@@ -3,14 +3,16 @@
 Gathered for a whole page at once, so that a page costs the same number of queries for one line and for a hundred.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 from django.db.models import F
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import User
 from hosts.models import Host
@@ -47,9 +49,15 @@ class Rights:
 class Line:
     """Common to all lists. `job` is the unfinished one that holds the object."""
 
+    name: str
     host_id: int
     rights: Rights
     job: Job | None
+
+    @property
+    def more_text(self) -> str:
+        """What the button of a row's menu says aloud."""
+        return _("More for %(name)s") % {"name": self.name}
 
     @property
     def job_id(self) -> int | None:
@@ -77,6 +85,10 @@ class PoolLine(Line):
     pool: Pool
 
     @property
+    def url(self) -> str:
+        return self.pool.get_absolute_url()
+
+    @property
     def state(self) -> str:
         return "missing" if self.pool.missing_since else "active" if self.pool.is_active else "inactive"
 
@@ -86,13 +98,28 @@ class PoolLine(Line):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VolumeLine(Line):
-    volume: Volume
+class _Used(Line):
+    """Of a file that guests may have."""
+
     users: Users | None
+    pool_url: str
 
     @property
     def used_by_count(self) -> int:
         return self.users.guests if self.users else 0
+
+    @property
+    def users_text(self) -> str:
+        return ngettext("%(number)d guest", "%(number)d guests", self.used_by_count) % {"number": self.used_by_count}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeLine(_Used):
+    volume: Volume
+
+    @property
+    def url(self) -> str:
+        return self.volume.get_absolute_url()
 
     @property
     def iso_id(self) -> int | None:
@@ -103,14 +130,42 @@ class VolumeLine(Line):
         return self.can_configure and self.volume.format in FORMATS and self.volume.missing_since is None
 
 
+class Trust(NamedTuple):
+    """How a checksum looks: colour, shape, word and what that means."""
+
+    css: str
+    shape: str
+    text: str
+    title: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
-class IsoLine(Line):
+class IsoLine(_Used):
     iso: Iso
-    users: Users | None
 
     @property
-    def used_by_count(self) -> int:
-        return self.users.guests if self.users else 0
+    def url(self) -> str:
+        return self.iso.get_absolute_url()
+
+    @property
+    def install_url(self) -> str:
+        """Where a guest is made from it."""
+        return f"{reverse('guests:new')}?iso={self.iso.pk}"
+
+    @property
+    def trust(self) -> Trust:
+        match self.iso.checksum:
+            case Iso.Checksum.MATCHES:
+                return Trust("ok", "s-ok", _("as published"))
+            case Iso.Checksum.DIFFERS:
+                return Trust("bad", "s-bad", _("does not match"), _("Its SHA-256 differs from the one that was given."))
+            case Iso.Checksum.UNVERIFIED:
+                return Trust(
+                    "warn", "s-pause", _("unverified"), _("Its SHA-256 was not compared with the one given yet.")
+                )
+            case Iso.Checksum.COMPUTED:
+                return Trust("busy", "s-info", _("computed"), _("Nobody said what it should be."))
+        return Trust("mute", "s-lost", _("not checked"), _("Nobody has looked at this image yet."))
 
     @property
     def added_by(self) -> str | None:
@@ -158,39 +213,41 @@ class IsoLine(Line):
 def pool_lines(user: User, pools: Iterable[Pool]) -> list[PoolLine]:
     shown = list(pools)
     rights, jobs = Rights(user), jobs_on("pool", [pool.pk for pool in shown])
-    return [PoolLine(host_id=pool.host_id, rights=rights, job=jobs.get(pool.pk), pool=pool) for pool in shown]
+    return [
+        PoolLine(name=pool.name, host_id=pool.host_id, rights=rights, job=jobs.get(pool.pk), pool=pool)
+        for pool in shown
+    ]
 
 
 def volume_lines(user: User, volumes: Iterable[Volume]) -> list[VolumeLine]:
     shown = list(volumes)
-    ids = [volume.pk for volume in shown]
-    rights, jobs, users = Rights(user), jobs_on("volume", ids), users_of(ids)
-    return [
-        VolumeLine(
-            host_id=volume.pool.host_id,
-            rights=rights,
-            job=jobs.get(volume.pk),
-            volume=volume,
-            users=users.get(volume.pk),
-        )
-        for volume in shown
-    ]
+    jobs = jobs_on("volume", [volume.pk for volume in shown])
+    common = _common_to(user, shown)
+    return [VolumeLine(volume=volume, job=jobs.get(volume.pk), **common(volume)) for volume in shown]
 
 
 def iso_lines(user: User, isos: Iterable[Iso]) -> list[IsoLine]:
     shown = list(isos)
-    rights, jobs = Rights(user), jobs_on("iso", [iso.pk for iso in shown])
-    users = users_of([iso.volume_id for iso in shown])
-    return [
-        IsoLine(
-            host_id=iso.volume.pool.host_id,
-            rights=rights,
-            job=jobs.get(iso.pk),
-            iso=iso,
-            users=users.get(iso.volume_id),
-        )
-        for iso in shown
-    ]
+    jobs = jobs_on("iso", [iso.pk for iso in shown])
+    common = _common_to(user, [iso.volume for iso in shown])
+    return [IsoLine(iso=iso, job=jobs.get(iso.pk), **common(iso.volume)) for iso in shown]
+
+
+def _common_to(user: User, volumes: list[Volume]) -> Callable[[Volume], dict[str, Any]]:
+    """What the lines of volumes and of images have in common, gathered at once."""
+    rights, users = Rights(user), users_of(volume.pk for volume in volumes)
+    urls = {volume.pool_id: volume.pool.get_absolute_url() for volume in volumes}
+
+    def common(volume: Volume) -> dict[str, Any]:
+        return {
+            "name": volume.name,
+            "host_id": volume.pool.host_id,
+            "rights": rights,
+            "users": users.get(volume.pk),
+            "pool_url": urls[volume.pool_id],
+        }
+
+    return common
 
 
 def jobs_on(kind: str, ids: Iterable[int]) -> dict[int, Job]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.templatetags.static import static
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -28,6 +29,7 @@ def pools(request: HttpRequest) -> HttpResponse:
         "wanted": wanted,
         "sizes": lists.PAGE_SIZES,
         "hosts": lists.hosts(user),
+        "icons": static("icons.svg"),
     }
     template = "storage/_pools.html" if request.headers.get("HX-Request") else "storage/pools.html"
     return render(request, template, context)
@@ -54,8 +56,16 @@ def pool_volumes(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def pool_row(request: HttpRequest, pk: int) -> HttpResponse:
     user = actor(request)
-    context = {"line": pool_lines(user, [_pool(request, pk, "view")])[0], "hosts": lists.hosts(user)}
+    line = pool_lines(user, [_pool(request, pk, "view")])[0]
+    context = {"line": line, "hosts": lists.hosts(user), "icons": static("icons.svg")}
     return render(request, "storage/_pool_row.html", context)
+
+
+@require_GET
+def pool_menu(request: HttpRequest, pk: int) -> HttpResponse:
+    """What can be done with a pool, as the entries of its line's menu."""
+    context = {"line": pool_lines(actor(request), [_pool(request, pk, "view")])[0]}
+    return render(request, "storage/_pool_menu.html", context)
 
 
 @require_POST
@@ -120,6 +130,7 @@ def _volumes_context(request: HttpRequest, pool: Pool | None = None) -> dict[str
         "sizes": lists.PAGE_SIZES,
         "hosts": lists.hosts(user),
         "formats": lists.FORMATS,
+        "icons": static("icons.svg"),
         "pool": pool,
     }
 
@@ -144,8 +155,16 @@ def volume_row(request: HttpRequest, pk: int) -> HttpResponse:
     """The line of a volume in a list; ?in_pool=1 for the list of its pool."""
     user, found = actor(request), _volume(request, pk, "view")
     pool = found.pool if "in_pool" in request.GET else None
-    context = {"line": volume_lines(user, [found])[0], "hosts": lists.hosts(user), "pool": pool}
+    line = volume_lines(user, [found])[0]
+    context = {"line": line, "hosts": lists.hosts(user), "pool": pool, "icons": static("icons.svg")}
     return render(request, "storage/_volume_row.html", context)
+
+
+@require_GET
+def volume_menu(request: HttpRequest, pk: int) -> HttpResponse:
+    """What can be done with a volume, as the entries of its line's menu."""
+    context = {"line": volume_lines(actor(request), [_volume(request, pk, "view")])[0], "stay": "?stay=1"}
+    return render(request, "storage/_volume_menu.html", context)
 
 
 @require_http_methods(["GET", "POST"])

@@ -213,3 +213,20 @@ def test_the_library_costs_the_same_number_of_queries_for_one_row_and_for_a_page
     for number in range(60):
         put_into_drive(add_iso(f"{number}.iso"), f"web-{number}")
     assert queries() == one
+
+
+def test_a_menu_offers_what_its_reader_may_do(client, operator, viewer, add_iso, store):
+    iso = add_iso("debian.iso")
+    disk = Volume.objects.create(pool=store, name="web-01.qcow2", path="/x", format="qcow2")
+    urls = {
+        reverse("storage:iso_menu", args=[iso.pk]): ["New guest", "Check again", "Set the system", "Delete"],
+        reverse("storage:volume_menu", args=[disk.pk]): ["Details", "Grow", "Delete"],
+        reverse("storage:volume_menu", args=[iso.volume_id]): ["In the ISO library", "Delete"],
+        reverse("storage:pool_menu", args=[store.pk]): ["New volume", "Refresh", "Start with the host", "Stop"],
+    }
+    for user, may_change in ((operator, True), (viewer, False)):
+        client.force_login(user)
+        for url, entries in urls.items():
+            text = client.get(url, HTTP_HX_REQUEST="true").content.decode()
+            for entry in entries:
+                assert (entry in text) == (may_change or entry in ("Details", "In the ISO library")), (url, entry)
