@@ -70,7 +70,7 @@ def _processors(plan: "GuestPlan") -> Iterator[Check]:
 
 def _disk(plan: "GuestPlan", warning: str) -> Iterator[Check]:
     if warning:
-        yield Check("warn", warning)
+        yield Check("warn", _("The disk fits now. %(warning)s") % {"warning": warning})
     elif plan.disk:
         sentence = _("%(size)s of disk fit: %(free)s are free in %(pool)s.")
         pool = plan.disk.pool

@@ -41,8 +41,8 @@ def search(guests: GuestQuerySet, query: str) -> Found:
             problem = _("Only the first %(number)d words count.") % {"number": MOST_WORDS}
             break
         key, value = match["key"], match["value"].strip('"')
-        if not value:
-            continue
+        if not value or (key is None and value.endswith(":") and value[:-1] in _KEYS):
+            continue  # somebody is still typing
         try:
             wants_deleted |= (key, value) == ("state", "deleted")
             guests = guests.filter(_KEYS[key](value) if key in _KEYS else _unknown_key(key))

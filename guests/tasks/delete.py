@@ -20,6 +20,7 @@ from jobs.runner import RunningJob
 from jobs.tasks import job_task
 from jobs.undo import undo
 from storage.inventory import refresh_pool
+from storage.models import Volume
 from virt import domains, power, volumes
 from virt.connection import Connection
 from virt.domain_summary import parse_domain
@@ -85,6 +86,8 @@ def _delete(host: Host, conn: Connection, uuid: str, found: list[dict[str, str]]
     for volume in found:
         JobLogLine.objects.create(job_id=job_id, text=_("Deleting the disk %(pool)s/%(name)s") % volume)
         volumes.delete_volume(conn, volume["pool"], volume["name"])
+        Volume.objects.filter(pool__host=host, pool__name=volume["pool"], name=volume["name"]).delete()
+        publish("volumes")
     domains.undefine(conn, uuid)
     with suppress(VirtError):
         refresh_guest(host, conn, uuid)

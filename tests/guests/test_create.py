@@ -67,7 +67,7 @@ def test_the_volume_of_a_guest_is_taken_over(admin, store, kvt, conn, virsh):
     job = create(admin, wanted(kvt, volume=volume.pk, capacity_bytes=None, start=False))
     assert (job.status, job.error) == ("succeeded", "")
     assert Guest.objects.get().disks.get(device="disk").volume == volume
-    with pytest.raises(UserError, match="old.qcow2"):  # it has a guest now
+    with pytest.raises(UserError, match=r"old\.qcow2"):  # it has a guest now
         services.plan_guest(wanted(kvt, name=f"{kvt}-b", volume=volume.pk, capacity_bytes=None), by=admin)
 
 

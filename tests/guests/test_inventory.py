@@ -18,9 +18,18 @@ from virt.types import DomainStats, GuestAddress
 
 from .conftest import TINY
 
-DISK = "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{}'/><target dev='vda' bus='virtio'/></disk>"
-POOLED = "<disk type='volume' device='disk'><driver name='qemu' type='raw'/><source pool='kvt' volume='b.img'/><target dev='vdb' bus='virtio'/></disk>"
-NIC = "<interface type='network'><mac address='52:54:00:aa:bb:01'/><source network='default'/><model type='virtio'/></interface>"
+DISK = (
+    "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{}'/>"
+    "<target dev='vda' bus='virtio'/></disk>"
+)
+POOLED = (
+    "<disk type='volume' device='disk'><driver name='qemu' type='raw'/><source pool='kvt' volume='b.img'/>"
+    "<target dev='vdb' bus='virtio'/></disk>"
+)
+NIC = (
+    "<interface type='network'><mac address='52:54:00:aa:bb:01'/><source network='default'/>"
+    "<model type='virtio'/></interface>"
+)
 CDROM = "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>"
 
 pytestmark = pytest.mark.libvirt
