@@ -8,6 +8,23 @@ is_running() { [ -e "$KVMWEB_VAR/supervisor/lock" ] && ! flock -n "$KVMWEB_VAR/s
 
 supervisor_pid() { cat "$KVMWEB_VAR/supervisor/supervisord.pid" 2>/dev/null; }
 
+# end_leftovers: a supervisor that was killed takes most of its processes along (script/process). What it leaves is ended
+# here, so that nothing runs twice.
+end_leftovers() {
+  local try pids
+  for try in $(seq 30); do
+    pids=$(grep -lzxFe "KVMWEB_VAR=$KVMWEB_VAR" /proc/[0-9]*/environ 2>/dev/null |
+      xargs -r grep -lzxFe SUPERVISOR_ENABLED=1 2>/dev/null | cut -d/ -f3) || true
+    [ -n "$pids" ] || return 0
+    # shellcheck disable=SC2086
+    case $try in
+      1) kill $pids 2>/dev/null || true ;;
+      20) kill -KILL $pids 2>/dev/null || true ;;
+    esac
+    sleep 0.5
+  done
+}
+
 # port_is_free: bind it as user kvmweb, as the web process will; says what is in the way.
 port_is_free() {
   local why owner
