@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -172,7 +173,7 @@ def test_directories_that_are_not_configured_are_not_served(helper_socket: str, 
     for directory in (str(tmp_path), "/etc", f"{pool}/../..", f"{pool}/sub"):
         assert code_of(client.free, directory) == "not_served"
     assert code_of(client.free, "pool") == "bad_request"
-    assert client.free(f"{pool}/./") == client.free(str(pool))
+    assert client.free(f"{pool}/./")[1] == client.free(str(pool))[1]
 
 
 @pytest.mark.parametrize(
@@ -261,3 +262,24 @@ def test_the_helper_is_small(tmp_path: Path, pool: Path) -> None:
     finally:
         process.kill()
         process.wait(10)
+
+
+def test_killed_at_any_instant_the_file_is_whole_or_goes_on(pool: Path) -> None:
+    client, directory = HelperClient(), str(pool)
+    content = os.urandom(200_000)
+    killed = 0
+    for number in range(60):
+        name, upload_id = f"{number}.iso", new_part(client, pool, content)
+        child = os.fork()
+        if child == 0:
+            client.finish(directory, upload_id, name=name, size=len(content))
+            os._exit(0)
+        time.sleep(random.uniform(0, 0.006))
+        os.kill(child, signal.SIGKILL)
+        killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        part, final = pool / part_name(upload_id), pool / name
+        assert part.exists() or final.exists()
+        client.finish(directory, upload_id, name=name, size=len(content))
+        assert final.read_bytes() == content
+        assert not part.exists()
+    assert killed, "no child was killed in time: the test shows nothing"
