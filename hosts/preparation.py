@@ -1,9 +1,14 @@
-"""What a host needs before guests can be made on it. Rooms above add their steps; the job `prepare_host` makes them."""
+"""What a host needs before guests can be made on it.
+
+Rooms above add their steps in a module `preparation` of their own, which is found by that name; the job `prepare_host`
+makes them.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from django.utils.functional import Promise
+from django.utils.module_loading import autodiscover_modules
 
 from jobs.tasks import RunningJob
 from virt.connection import Connection
@@ -34,6 +39,7 @@ def step(title: str | Promise, *, needed: bool) -> Callable[[StepFunction], Step
     return register
 
 
-def steps() -> tuple[Step, ...]:
-    """All steps, those of lower rooms first."""
-    return tuple(_steps)
+def steps() -> list[Step]:
+    """All steps, needed ones first."""
+    autodiscover_modules("preparation")
+    return sorted(_steps, key=lambda step: not step.needed)

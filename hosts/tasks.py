@@ -30,8 +30,9 @@ def prepare_host(job: RunningJob, *, host_id: int) -> dict[str, Any]:
     problems: list[str] = []
     failed: UserError | None = None
     with host.connect(timeout_s=60) as conn:
-        for done, step in enumerate(steps()):
-            job.step(str(step.title), done=done, total=len(steps()))
+        wanted = steps()
+        for done, step in enumerate(wanted):
+            job.step(str(step.title), done=done, total=len(wanted))
             try:
                 step.make(job, host, conn)
             except UserError as error:

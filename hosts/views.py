@@ -72,8 +72,8 @@ def host_storage(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def host_networks(request: HttpRequest, pk: int) -> HttpResponse:
     host = _host(request, pk)
-    networks = host.networks.with_guest_count().defer("xml").order_by("name")
-    bridges = host.bridges.with_guest_count().order_by("name")
+    networks = host.networks.listed().defer("xml").order_by("name")
+    bridges = host.bridges.listed().order_by("name")
     return _tab(request, host, "networks", {"page": _page(request, networks), "bridges": bridges[:BRIDGES_SHOWN]})
 
 

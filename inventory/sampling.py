@@ -12,7 +12,7 @@ from hosts.models import Host
 from jobs.live import publish
 from virt import stats as virt_stats
 from virt.connection import Connection
-from virt.errors import VirtError
+from virt.errors import GuestNotFound, VirtError
 from virt.host import host_usage
 from virt.types import DomainStats, GuestAddress, HostCpuTimes
 
@@ -77,6 +77,8 @@ class Sampler:
             ask_agent = begin >= self._agent_not_before.get(uuid, 0.0)
             try:
                 found[uuid] = virt_stats.guest_addresses(conn, uuid, ask_agent=ask_agent)
+            except GuestNotFound:
+                continue  # it ended in between
             except VirtError as error:
                 if not conn.is_alive:
                     raise

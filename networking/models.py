@@ -19,6 +19,10 @@ class NetworkingQuerySet(OnHostQuerySet):
         there = Q(nics__guest__missing_since=None)
         return self.annotate(guest_count=Count("nics__guest", filter=there, distinct=True))
 
+    def listed(self) -> Self:
+        """With guest counts, and without what is gone from its host, unless a guest still wants it."""
+        return self.with_guest_count().filter(Q(missing_since=None) | Q(guest_count__gt=0))
+
 
 class Network(OnHost):
     """A libvirt network. https://libvirt.org/formatnetwork.html"""

@@ -23,14 +23,14 @@ SORTS = {"name": "name", "host": "host__name", "state": "is_active", "guests": "
 
 @require_GET
 def network_list(request: HttpRequest) -> HttpResponse:
-    networks = Network.objects.permitted(actor(request), "view").with_guest_count().select_related("host")
+    networks = Network.objects.permitted(actor(request), "view").listed().select_related("host")
     context = _listed(request, networks.defer("xml"))
     return _render(request, "networking/_networks.html", "networking/networks.html", context)
 
 
 @require_GET
 def bridge_list(request: HttpRequest) -> HttpResponse:
-    bridges = Bridge.objects.permitted(actor(request), "view").with_guest_count().select_related("host")
+    bridges = Bridge.objects.permitted(actor(request), "view").listed().select_related("host")
     context = _listed(request, bridges)
     return _render(request, "networking/_bridges.html", "networking/bridges.html", context)
 

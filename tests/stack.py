@@ -29,6 +29,7 @@ class Stack:
     home: Path
     port: int
     environment: dict[str, str]
+    network: str  # how the machine's network `default` was before: its watcher starts it
 
     @property
     def base_url(self) -> str:
@@ -122,7 +123,8 @@ def new_stack(**settings: str) -> Stack:
         "KVMWEB_STORE_DIR": str(home / f"kvt-store-{unique}"),
         **settings,
     }
-    return Stack(home=home, port=int(environment["KVMWEB_PORT"]), environment=environment)
+    network = _virsh("net-info", "default")
+    return Stack(home=home, port=int(environment["KVMWEB_PORT"]), environment=environment, network=network)
 
 
 def remove_stack(stack: Stack) -> None:
@@ -138,6 +140,10 @@ def remove_stack(stack: Stack) -> None:
             if str(stack.home) in _virsh("pool-dumpxml", pool):
                 _virsh("pool-destroy", pool)
                 _virsh("pool-undefine", pool)
+        before = stack.network.split()
+        if "Active:" in before and before[before.index("Active:") + 1] == "no":
+            _virsh("net-destroy", "default")
+            _virsh("net-autostart", "--disable", "default")
         shutil.rmtree(stack.home)
 
 

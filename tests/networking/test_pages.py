@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from accounts.models import Grant
-from networking.models import Bridge
+from networking.models import Bridge, Network
 
 
 @pytest.fixture
@@ -60,6 +60,15 @@ def test_bridges_show_ports_and_addresses(client, viewer, bridge):
     page = client.get("/bridges/").content.decode()
     assert "ens33" in page
     assert "192.168.189.14/24" in page
+
+
+def test_what_is_gone_is_listed_while_a_guest_wants_it(client, viewer, network, bridge):
+    Network.objects.update(missing_since=network.first_seen_at)
+    Bridge.objects.update(missing_since=network.first_seen_at)
+    client.force_login(viewer)
+    assert b"Missing" in client.get("/networks/").content
+    assert b"br0" not in client.get("/bridges/").content
+    assert b"is not on local any more" in client.get(network.get_absolute_url()).content
 
 
 def test_empty_pages_teach(client, viewer, db):
