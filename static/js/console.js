@@ -12,6 +12,8 @@ import { words } from "./console/words.js";
 const root = document.getElementById("console");
 const bar = root.querySelector(".conbar");
 const status = document.getElementById("console-status");
+const spoken = document.getElementById("console-status-words");
+const latency = document.getElementById("console-latency");
 const place = document.getElementById("screen");
 const page = {
   kind: root.dataset.kind,
@@ -25,16 +27,13 @@ const view = page.kind === "serial" ? new Serial(place) : new Screen(place);
 const connection = new Connection(page, view, new Guest());
 
 // --- what is shown ----------------------------------------------------------------------------------------------------
-function statusWords() {
-  const { state, viewOnly, milliseconds } = connection;
-  if (state !== "connected") return words(state);
-  const name = viewOnly ? "viewing" : "connected";
-  return milliseconds === null ? words(name) : words(`${name}In`, { number: Math.max(1, Math.round(milliseconds)) });
-}
-
 function showState() {
-  status.dataset.state = connection.state;
-  status.textContent = statusWords();
+  const { state, viewOnly, milliseconds } = connection;
+  status.dataset.state = state;
+  const text = words(state === "connected" && viewOnly ? "viewing" : state);
+  if (spoken.textContent !== text) spoken.textContent = text; // read aloud; the latency beside it is not
+  const known = state === "connected" && milliseconds !== null;
+  latency.textContent = known ? words("latency", { number: Math.max(1, Math.round(milliseconds)) }) : "";
   if (connection.problem) showProblem(connection.problem, page.kind);
   else hideProblem();
 }

@@ -29,6 +29,9 @@ DOMAIN = """<domain type='qemu'><name>{name}</name><uuid>{uuid}</uuid><memory un
 <serial type='pty'><log file='{directory}/serial.log' append='off'/></serial><console type='pty'/></devices></domain>"""
 
 
+WAIT_S = 30
+
+
 @dataclass
 class Domain:
     """A libvirt guest made by a test."""
@@ -37,17 +40,22 @@ class Domain:
     uuid: str
     directory: Path
 
-    def heard(self) -> str:
-        """Everything that it wrote to its serial port so far, as virtlogd kept it."""
+    def heard(self, since: int = 0) -> str:
+        """What it wrote to its serial port after the first `since` characters, as virtlogd kept it."""
         log = self.directory / "serial.log"
-        return log.read_bytes().decode("latin-1") if log.exists() else ""
+        return log.read_bytes().decode("latin-1")[since:] if log.exists() else ""
 
-    def wait_for(self, text: str, timeout_s: float = 30) -> None:
+    @property
+    def now(self) -> int:
+        """How much it wrote so far: for `since`."""
+        return len(self.heard())
+
+    def wait_for(self, text: str, *, since: int) -> None:
         """Until `text` was typed or sent."""
-        end = time.monotonic() + timeout_s
-        while text not in self.heard():
+        end = time.monotonic() + WAIT_S
+        while text not in self.heard(since):
             if time.monotonic() > end:
-                raise TimeoutError(f"{text!r} did not arrive within {timeout_s} s, but {self.heard()!r}")
+                raise TimeoutError(f"{text!r} did not arrive within {WAIT_S} s, but {self.heard(since)!r}")
             time.sleep(0.05)
 
     def boot(self) -> None:
@@ -58,6 +66,10 @@ class Domain:
             if time.monotonic() > end:
                 raise TimeoutError(f"{self.name} did not boot within 60 s")
             virsh("send-key", self.name, "KEY_DOT")
+            time.sleep(0.3)
+        before = -1
+        while before != self.now:  # a dot that was pressed early may come late
+            before = self.now
             time.sleep(0.3)
 
     def stop(self) -> None:

@@ -43,6 +43,7 @@ class Site:
     environment: dict[str, str]
     application: str
     web: subprocess.Popen[bytes] = field(init=False)
+    gateway: subprocess.Popen[bytes] = field(init=False)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _worker: subprocess.Popen[str] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -156,7 +157,8 @@ def running_site(
         if with_pages:
             _manage(site, "collectstatic", "--noinput", "--verbosity", "0")
         site.start_web()
-        wait_for_port(gateway_port, [site.start([sys.executable, *gateway])])
+        site.gateway = site.start([sys.executable, *gateway])
+        wait_for_port(gateway_port, [site.gateway])
         yield site
 
 

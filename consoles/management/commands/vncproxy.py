@@ -1,5 +1,6 @@
 """`manage.py vncproxy`: the console gateway, a process per viewer."""
 
+import os
 from argparse import ArgumentParser
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.core.management.base import BaseCommand
 
 
 class Command(BaseCommand):
-    help = "Serve consoles over WebSockets in a process of their own, at /websockify?token=TICKET."
+    help = "Serve consoles over WebSockets, a process per viewer, at /websockify?token=TICKET."
     requires_system_checks: list[str] = []  # they may open the database, and this process forks
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -16,6 +17,8 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.GATEWAY_PORT, help="default: %(default)s")
 
     def handle(self, *args: Any, bind: str, port: int, **options: Any) -> None:
+        # websockify loads numpy, which would start a thread per core: none may run where processes fork.
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
         from consoles.gateway import serve
 
         self.stdout.write(f"Console gateway on {bind}:{port}")

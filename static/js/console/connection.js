@@ -128,7 +128,7 @@ export class Connection extends EventTarget {
     if (problem.final) return this.set("failed", problem);
     const pause = PAUSES_MS[Math.min(this.failures, PAUSES_MS.length - 1)];
     this.failures += 1;
-    this.set("reconnecting", this.failures > (quiet ? 3 : 1) ? problem : null);
+    this.set("reconnecting", this.failures > (quiet ? 2 : 1) ? problem : null);
     this.timer = setTimeout(() => this.connect(), pause * (0.8 + 0.4 * Math.random()));
   }
 
