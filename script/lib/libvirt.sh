@@ -40,9 +40,19 @@ start_libvirt() {
   die "libvirtd does not answer on $KVMWEB_LIBVIRT_URI. See: virsh -c $KVMWEB_LIBVIRT_URI uri, and /var/log/libvirt/."
 }
 
+# /dev/kvm is root's alone where no udev gave it to group kvm. QEMU could not open it, and libvirt, whose cache of what
+# QEMU can do is then never valid, would ask QEMU anew at each definition: half a minute each time.
+open_kvm() {
+  if [ -c /dev/kvm ] && [ "$(stat -c %U:%G:%a /dev/kvm)" = root:root:600 ] && getent group kvm >/dev/null; then
+    say "Giving /dev/kvm to group kvm, as udev does (no udev did it here)"
+    chgrp kvm /dev/kvm && chmod 0660 /dev/kvm
+  fi
+}
+
 # ensure_libvirt: only the system libvirt of this machine is ours to start.
 ensure_libvirt() {
   case $KVMWEB_LIBVIRT_URI in qemu:///system*) ;; *) return 0 ;; esac
+  open_kvm
   libvirt_answers || start_libvirt
   libvirt_answers_kvmweb && return
   if has_systemd; then
