@@ -174,7 +174,9 @@ class IsoLine(_Used):
     @property
     def can_install(self) -> bool:
         """Whether the reader may make a guest from it."""
-        return self.can_create and self.iso.volume.missing_since is None and self.iso.is_iso9660 is not False
+        volume = self.iso.volume
+        is_there = volume.missing_since is None and volume.pool.is_active
+        return is_there and self.iso.is_iso9660 is not False and self.can_create
 
     @property
     def badges(self) -> list[Badge]:

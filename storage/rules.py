@@ -79,9 +79,7 @@ def in_use_by(name: str, guests: list[str]) -> VolumeInUse:
 def check_active(pool: Pool) -> None:
     """Raise PoolNotFound or WrongState when nothing can be done in the pool because it is gone or stopped."""
     if pool.missing_since:
-        raise WrongState(
-            _("The pool %(pool)s is not on %(host)s any more.") % {"pool": pool.name, "host": pool.host.name}
-        )
+        raise gone(pool.name, pool.host.name)
     if not pool.is_active:
         raise WrongState(_("The pool %(pool)s is stopped. Start it and try again.") % {"pool": pool.name})
 

@@ -10,6 +10,7 @@ from accounts import audit
 from accounts.models import User
 from jobs.live import publish
 from jobs.models import Busy, Job, Ref
+from jobs.tasks import JobTask
 from virt import osinfo, validate
 from virt.errors import Invalid, VolumeInUse, WrongState
 from virt.volumes import Preallocation
@@ -46,7 +47,7 @@ def set_pool_autostart(pool: Pool, autostart: bool, *, by: User) -> Job:
     return _pool_job(tasks.set_pool_autostart, pool, on if autostart else off, by, autostart=autostart)
 
 
-def _pool_job(task: tasks.JobTask, pool: Pool, title: str, by: User, **arguments: Any) -> Job:
+def _pool_job(task: JobTask, pool: Pool, title: str, by: User, **arguments: Any) -> Job:
     if pool.missing_since:
         check_active(pool)
     held = [Ref("pool", pool.pk, pool.name, exclusive=True), _host_of(pool)]

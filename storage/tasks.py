@@ -9,21 +9,21 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from jobs.live import publish
-from jobs.tasks import JobTask, RunningJob, job_task
+from jobs.tasks import RunningJob, job_task
 from virt import pools, volumes
 from virt.connection import Connection
-from virt.errors import PoolNotFound, UserError, VolumeNotFound
+from virt.errors import PoolBusy, PoolNotFound, UserError, VolumeNotFound
 from virt.volume_xml import VolumeXML
 from virt.volumes import Preallocation
 
 from . import inventory, media
 from .images import check_next
-from .making import make_volume, take_back_volume
+from .making import make_volume
 from .models import Iso, Pool, Volume
 from .rules import check_room, check_unused, in_use_by
 
-__all__ = ["JobTask", "take_back_volume"]
 REPORT_EVERY_S = 0.5
+BUSY_POOL_S, BUSY_RETRY_S = 900.0, 1.0
 DAY_S = 24 * 3600
 
 
@@ -42,7 +42,8 @@ def check_iso(job: RunningJob, *, iso_id: int) -> dict[str, Any]:
     try:
         with host.connect() as conn:
             job.step(_("Looking at the files in the pool %(pool)s") % {"pool": pool.name})
-            inventory.refresh_pool(host, conn, pool.name, rescan=True)
+            _look_at_files(job, conn, pool.name)
+            inventory.refresh_pool(host, conn, pool.name)
             _must_be_there(conn, volume)
             volume.refresh_from_db()
             Iso.objects.filter(pk=iso_id).update(checked_bytes=volume.capacity_bytes)
@@ -57,6 +58,21 @@ def check_iso(job: RunningJob, *, iso_id: int) -> dict[str, Any]:
         return _verdict(job, iso)
     finally:
         check_next(host, after=job.pk)
+
+
+def _look_at_files(job: RunningJob, conn: Connection, pool: str) -> None:
+    """Let libvirt see a file that is new in the pool. While it makes a volume there it cannot look: wait for that."""
+    end = time.monotonic() + BUSY_POOL_S
+    while True:
+        try:
+            pools.refresh_pool(conn, pool)
+        except PoolBusy:
+            if time.monotonic() > end:
+                raise
+            job.check_cancelled()
+            time.sleep(BUSY_RETRY_S)
+        else:
+            return
 
 
 def _must_be_there(conn: Connection, volume: Volume) -> None:

@@ -1,6 +1,9 @@
 """What the check of an image finds, and what happens when it is cancelled, killed, or finds another file."""
 
 import hashlib
+import os
+import threading
+import time
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +20,11 @@ from storage.inventory import refresh_pool
 from storage.models import Iso, Upload, Volume
 from storage.rows import iso_lines
 from tests.storage.conftest import run
+from virt import pools
 from virt.connection import Connection
-from virt.errors import Invalid, VolumeInUse
+from virt.errors import Invalid, PoolBusy, VolumeInUse
+from virt.volume_xml import VolumeXML
+from virt.volumes import clone_volume
 
 pytestmark = pytest.mark.libvirt
 MIB = 1024**2
@@ -186,6 +192,44 @@ def test_an_image_is_read_through_libvirt_where_its_file_cannot_be_opened(upload
     assert job.status == "succeeded", job.error
     assert job.result["sha256"] == hashlib.sha256(target.read_bytes()).hexdigest()
     assert job.result["os_name"] == "Ubuntu 24.04 LTS"
+
+
+def test_a_check_waits_while_libvirt_makes_a_volume_in_the_pool(upload, pool, monkeypatch):
+    source = Path(pool.target_path) / "source.raw"
+    source.write_bytes(os.urandom(192 * MIB))
+    look(pool)
+
+    def copy():
+        with pool.host.connect() as conn:
+            clone_volume(conn, pool.name, source.name, VolumeXML(name="copy.qcow2", capacity_bytes=192 * MIB))
+
+    busy = []
+    refresh = pools.refresh_pool
+
+    def refresh_and_tell(*arguments):
+        try:
+            return refresh(*arguments)
+        except PoolBusy:
+            busy.append(True)
+            raise
+
+    job = upload()[2]
+    copying = threading.Thread(target=copy)
+    copying.start()
+    wait_until(lambda: (Path(pool.target_path) / "copy.qcow2").exists())
+    monkeypatch.setattr(pools, "refresh_pool", refresh_and_tell)
+    monkeypatch.setattr(tasks, "BUSY_RETRY_S", 0.05)
+    run(job)
+    copying.join()
+    assert busy
+    assert job.status == "succeeded", job.error
+
+
+def wait_until(true):
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def test_a_file_that_vanished_before_its_check_is_said_to_be_gone(upload):

@@ -6,6 +6,7 @@ import uuid
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.models import ApiToken, Grant
 from guests.models import Disk, Guest
@@ -282,3 +283,11 @@ def test_a_list_costs_the_same_number_of_queries_for_one_row_and_for_a_page(rest
         Iso.objects.create(volume=volume)
         use(volume, f"web-{number}")
     assert queries() == one
+
+
+def test_a_pool_that_is_gone_says_so(rest, store, disk):
+    Pool.objects.update(missing_since=timezone.now())
+    for path in (f"/pools/{store.pk}/start", f"/pools/{store.pk}/refresh"):
+        status, body = rest("POST", path)
+        assert (status, body["code"]) == (404, "pool_not_found")
+    assert rest("GET", f"/pools/{store.pk}")[1]["state"] == "missing"
