@@ -142,7 +142,7 @@ def test_names_that_could_leave_the_directory_are_refused(client: HelperClient, 
     assert [p.name for p in pool.iterdir()] == [part_name(upload_id)]
 
 
-@pytest.mark.parametrize("upload_id", ["", "x", "../../etc/passwd", str(uuid.uuid4()).upper() + "\n", 5, None])
+@pytest.mark.parametrize("upload_id", ["", "x", "../../etc/passwd", "F44919F8-2F0D-4073-BA9B-1359AE0E40C3\n", 5, None])
 def test_ids_that_are_no_uuids_are_refused(client: HelperClient, pool: Path, upload_id: str) -> None:
     assert code_of(client.open_part, str(pool), upload_id) == "bad_request"
     assert code_of(client.discard, str(pool), upload_id) == "bad_request"
