@@ -71,6 +71,7 @@ class Entry {
       onChange: (transfer) => {
         this.sent = transfer.sent;
         this.id = transfer.id;
+        this.isAsking &&= !["finishing", "done"].includes(transfer.state); // too late to delete
         this.draw();
         if (transfer.state === before) return;
         before = transfer.state;
