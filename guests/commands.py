@@ -50,7 +50,10 @@ def virt_install(plan: GuestPlan) -> str:
 def rest_body(wanted: NewGuest) -> dict[str, Any]:
     """The body that asks for the same guest: what is left to be chosen is left out."""
     empty = NewGuest(name="")
-    return {key: value for key, value in wanted.as_json().items() if value != getattr(empty, key) or key == "name"}
+    body = {key: value for key, value in wanted.as_json().items() if value != getattr(empty, key) or key == "name"}
+    if wanted.disk_gib is not None and float(wanted.disk_gib).is_integer():
+        body["disk_gib"] = int(wanted.disk_gib)
+    return body
 
 
 def rest(method: str, path: str, body: dict[str, Any] | None = None) -> str:

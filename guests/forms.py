@@ -86,7 +86,9 @@ def _number(text: str | None, otherwise: int) -> int:
 
 class DeleteForm(ProblemForm):
     disks = forms.MultipleChoiceField(
-        label=gettext_lazy("Disks to delete with it"), required=False, widget=forms.CheckboxSelectMultiple
+        label=gettext_lazy("Disks to delete with it"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "cb"}),
     )
     force = forms.BooleanField(label=gettext_lazy("It runs: force it off first"), required=False)
     confirm_name = forms.CharField(required=False)

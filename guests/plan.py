@@ -32,7 +32,7 @@ LONGEST = {"title": 255, "description": 8_000}
 class NewGuest:
     """What somebody asks for. Ids are those of rows; what is None or "" is chosen for the system and the host.
 
-    The disk is an existing volume, or a new one of `capacity_bytes` in a pool; 0 bytes: none.
+    The disk is an existing volume, or a new one of `disk_gib` in a pool; 0: none.
     """
 
     name: str
@@ -46,7 +46,7 @@ class NewGuest:
     boots_from_network: bool = False
     volume: int | None = None
     pool: int | None = None
-    capacity_bytes: int | None = None
+    disk_gib: float | None = None
     format: str = ""
     network: int | None = None
     bridge: int | None = None

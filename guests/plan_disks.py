@@ -12,14 +12,14 @@ from storage.models import Iso, Pool, Volume
 from storage.rules import FILE_POOLS, check_active, check_room, check_unused
 from storage.services import check_format
 from virt import validate
-from virt.errors import Invalid
+from virt.errors import Invalid, PoolFull
 from virt.types import OsTraits
 
 if TYPE_CHECKING:
     from .plan import NewGuest
 
-GIB = 2**30
-SMALLEST_BYTES, LARGEST_BYTES = GIB, 64 * 1024 * GIB
+MIB = 2**20
+SMALLEST_GIB, LARGEST_GIB = 1, 64 * 1024
 LONGEST_STEM_BYTES = 200
 _NOT_IN_FILE_NAMES = dict.fromkeys(map(ord, '"<>|*?\\:'), "-")
 # Pools whose volumes lie where their names say: the path is known before the volume is made.
@@ -79,18 +79,23 @@ def existing_volume(host: Host, volume_id: int | None, by: User) -> Volume | Non
 def new_disk(host: Host, name: str, os: OsTraits, wanted: "NewGuest", by: User) -> tuple[NewDisk | None, str]:
     """The volume to make for a guest called `name` (None: it gets no disk), and a warning where it may not fit one day.
 
-    Raises Invalid (field "pool", "capacity_bytes" or "format"), PoolFull or WrongState.
+    Raises Invalid (field "pool", "disk_gib" or "format"), PoolFull or WrongState.
     """
-    if wanted.capacity_bytes == 0:
+    if wanted.disk_gib == 0:
         return None, ""
     pool = _pool(host, wanted.pool, by)
     check_active(pool)
     image_format = wanted.format or ("qcow2" if pool.type in FILE_POOLS else "raw")
     check_format(pool, image_format)
-    capacity_bytes = os.disk_gib * GIB if wanted.capacity_bytes is None else wanted.capacity_bytes
-    if not SMALLEST_BYTES <= capacity_bytes <= LARGEST_BYTES:
-        raise Invalid(_("A disk can have from 1 GiB to 64 TiB."), field="capacity_bytes")
-    warning = check_room(pool, capacity_bytes, image_format=image_format)
+    size_gib = os.disk_gib if wanted.disk_gib is None else wanted.disk_gib
+    if not SMALLEST_GIB <= size_gib <= LARGEST_GIB:
+        raise Invalid(_("A disk can have from 1 GiB to 64 TiB."), field="disk_gib")
+    capacity_bytes = round(size_gib * 1024) * MIB
+    try:
+        warning = check_room(pool, capacity_bytes, image_format=image_format)
+    except PoolFull as error:
+        error.field = "disk_gib"
+        raise
     volume_name = _volume_name(pool, name, image_format)
     return (
         NewDisk(

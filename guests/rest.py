@@ -135,7 +135,7 @@ class GuestIn(Schema):
     boots_from_network: bool = Field(False, description="PXE, after its disk.")
     volume: int | None = Field(None, ge=0, le=MAX_ID, description="An existing volume as its disk.")
     pool: int | None = Field(None, ge=0, le=MAX_ID, description="Where its new disk is made.")
-    capacity_bytes: int | None = Field(None, description="Of its new disk; 0: no disk.")
+    disk_gib: float | None = Field(None, description="Size of its new disk; 0: no disk.")
     format: str = Field("", description="qcow2 or raw")
     network: int | None = Field(None, ge=0, le=MAX_ID)
     bridge: int | None = Field(None, ge=0, le=MAX_ID, description="A bridge of the host instead of a network.")

@@ -60,21 +60,29 @@ class NetworkChoice(NamedTuple):
 
 
 class NewGuestForm(ProblemForm):
-    renamed = {"memory_mib": "memory", "capacity_bytes": "disk", "format": "disk_format", "bridge": "network"}
+    renamed = {"memory_mib": "memory", "disk_gib": "disk", "format": "disk_format", "bridge": "network"}
 
     source = forms.ChoiceField(label=gettext_lazy("Boots from"), choices=SOURCES, widget=forms.RadioSelect)
-    iso = forms.ModelChoiceField(Iso.objects.none(), label=gettext_lazy("ISO"), required=False)
-    volume = forms.ModelChoiceField(Volume.objects.none(), label=gettext_lazy("Disk"), required=False)
+    iso = forms.ModelChoiceField(
+        Iso.objects.none(),
+        label=gettext_lazy("ISO"),
+        required=False,
+        widget=forms.Select(attrs={"aria-label": gettext_lazy("ISO")}),
+    )
+    volume = forms.ModelChoiceField(
+        Volume.objects.none(),
+        label=gettext_lazy("Disk"),
+        required=False,
+        widget=forms.Select(attrs={"aria-label": gettext_lazy("Disk")}),
+    )
     os = forms.CharField(label=gettext_lazy("System"), max_length=200, required=False)
     name = forms.CharField(label=gettext_lazy("Name"), max_length=255)
-    host = forms.ModelChoiceField(Host.objects.none(), label=gettext_lazy("Host"), required=False)
+    host = forms.ModelChoiceField(Host.objects.none(), label=gettext_lazy("Host"))
     vcpus = forms.IntegerField(label=gettext_lazy("vCPUs"), widget=forms.NumberInput(attrs={"min": 1, "step": 1}))
     memory = MemoryField(label=gettext_lazy("Memory"), max_length=20)
     pool = forms.ModelChoiceField(Pool.objects.none(), label=gettext_lazy("Pool"), required=False)
     disk = SizeField(label=gettext_lazy("Size"), max_length=20, required=False)
-    disk_format = forms.ChoiceField(
-        label=gettext_lazy("Format"), choices=[(name, name) for name in FORMATS], required=False
-    )
+    disk_format = forms.ChoiceField(label=gettext_lazy("Format"), choices=[(name, name) for name in FORMATS])
     network = forms.CharField(label=gettext_lazy("Network card"), max_length=40, required=False)
     firmware = forms.CharField(label=gettext_lazy("Firmware"), max_length=20, required=False)
     start = forms.BooleanField(label=gettext_lazy("Start it and open the console"), required=False)
@@ -91,6 +99,7 @@ class NewGuestForm(ProblemForm):
         pools = pools_for(host, user) if host else []
         self._offer("pool", Pool.objects.filter(pk__in=[pool.pk for pool in pools]))
         self.fields["pool"].label_from_instance = _pool_label  # type: ignore[attr-defined]
+        self.fields["pool"].required = bool(pools)
         self.hosts = list(hosts)
 
     def clean(self) -> dict[str, Any]:
@@ -108,7 +117,7 @@ class NewGuestForm(ProblemForm):
         number_id = int(number) if number.isascii() and number.isdigit() and len(number) < 19 else 0
         return NewGuest(
             name=values["name"],
-            host=values["host"].pk if values["host"] else None,
+            host=values["host"].pk,
             os=values["os"],
             vcpus=values["vcpus"],
             memory_mib=values["memory"],
@@ -116,7 +125,7 @@ class NewGuestForm(ProblemForm):
             boots_from_network=source == "network",
             volume=values["volume"].pk if source == "volume" else None,
             pool=values["pool"].pk if values["pool"] and source != "volume" else None,
-            capacity_bytes=None if source == "volume" else values["disk"],
+            disk_gib=None if source == "volume" else values["disk"] / GIB,
             format="" if source == "volume" else values["disk_format"],
             network=number_id if kind == "network" else None,
             bridge=number_id if kind == "bridge" else None,
@@ -248,7 +257,7 @@ def initial_of(wanted: dict[str, Any]) -> dict[str, str]:
         "source": source,
         "network": network,
         "memory": show_mib(wanted["memory_mib"]) if wanted.get("memory_mib") else "",
-        "disk": show_mib(wanted["capacity_bytes"] // 2**20) if wanted.get("capacity_bytes") else "",
+        "disk": show_mib(round(wanted["disk_gib"] * 1024)) if wanted.get("disk_gib") else "",
         "disk_format": wanted.get("format") or "",
         "start": "on" if wanted.get("start") else "",
     }

@@ -34,9 +34,7 @@ def work(pool: str, directory: str, name: str, stage: str) -> None:
         row = refresh_pool(host, conn, pool)
     assert row
     user = User.objects.create_superuser("admin", password="only for the test")
-    wanted = NewGuest(
-        name=name, host=host.pk, vcpus=1, memory_mib=64, capacity_bytes=2**30, pool=row.pk, has_network=False
-    )
+    wanted = NewGuest(name=name, host=host.pk, vcpus=1, memory_mib=64, disk_gib=1, pool=row.pk, has_network=False)
     job = services.create_guest(services.plan_guest(wanted, by=user), by=user)
     module, function = {
         "volume": (volumes, "create_volume"),

@@ -125,7 +125,7 @@ def test_a_disc_goes_in_and_out(operator, store, new_domain, conn, virsh, runnin
 @pytest.fixture
 def made(operator, store, kvt) -> Guest:
     wanted = NewGuest(
-        name=f"{kvt}-web", vcpus=1, memory_mib=64, capacity_bytes=2**30, pool=store.pk, has_network=False, start=False
+        name=f"{kvt}-web", vcpus=1, memory_mib=64, disk_gib=1, pool=store.pk, has_network=False, start=False
     )
     job = services.create_guest(services.plan_guest(wanted, by=operator), by=operator, start=False)
     create_guest.run_here(job)

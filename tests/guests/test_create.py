@@ -12,11 +12,10 @@ from virt import domains
 from virt.errors import GuestExists, Invalid, PoolFull, UserError
 
 pytestmark = pytest.mark.libvirt
-GIB = 2**30
 
 
 def wanted(kvt: str, **values: object) -> NewGuest:
-    common = {"name": f"{kvt}-web", "vcpus": 1, "memory_mib": 64, "capacity_bytes": GIB, "has_network": False}
+    common = {"name": f"{kvt}-web", "vcpus": 1, "memory_mib": 64, "disk_gib": 1, "has_network": False}
     return NewGuest(**{**common, **values})  # type: ignore[arg-type]
 
 
@@ -64,11 +63,11 @@ def test_the_volume_of_a_guest_is_taken_over(admin, store, kvt, conn, virsh):
 
     refresh_pool(store.host, conn, store.name)
     volume = Volume.objects.get(name="old.qcow2")
-    job = create(admin, wanted(kvt, volume=volume.pk, capacity_bytes=None, start=False))
+    job = create(admin, wanted(kvt, volume=volume.pk, disk_gib=None, start=False))
     assert (job.status, job.error) == ("succeeded", "")
     assert Guest.objects.get().disks.get(device="disk").volume == volume
     with pytest.raises(UserError, match=r"old\.qcow2"):  # it has a guest now
-        services.plan_guest(wanted(kvt, name=f"{kvt}-b", volume=volume.pk, capacity_bytes=None), by=admin)
+        services.plan_guest(wanted(kvt, name=f"{kvt}-b", volume=volume.pk, disk_gib=None), by=admin)
 
 
 def test_a_name_that_is_taken_is_refused_before_anything_is_made(admin, store, kvt, volumes_in):
@@ -150,10 +149,12 @@ def test_a_creation_cancelled_while_it_waits_leaves_no_row(admin, store, kvt):
         ({"memory_mib": 0}, Invalid, "memory_mib"),
         ({"memory_mib": -5}, Invalid, "memory_mib"),
         ({"memory_mib": 10**9}, Invalid, "memory_mib"),
-        ({"capacity_bytes": 1}, Invalid, "capacity_bytes"),
-        ({"capacity_bytes": -1}, Invalid, "capacity_bytes"),
-        ({"capacity_bytes": 2**60}, Invalid, "capacity_bytes"),
-        ({"capacity_bytes": 64 * 2**40}, PoolFull, "capacity_bytes"),
+        ({"disk_gib": 0.5}, Invalid, "disk_gib"),
+        ({"disk_gib": -1}, Invalid, "disk_gib"),
+        ({"disk_gib": float("nan")}, Invalid, "disk_gib"),
+        ({"disk_gib": float("inf")}, Invalid, "disk_gib"),
+        ({"disk_gib": 10**6}, Invalid, "disk_gib"),
+        ({"disk_gib": 64 * 1024}, PoolFull, "disk_gib"),
         ({"format": "vmdk"}, Invalid, "format"),
         ({"firmware": "coreboot"}, Invalid, "firmware"),
         ({"os": "no such system"}, Invalid, "os"),

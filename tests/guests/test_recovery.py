@@ -19,7 +19,6 @@ from jobs.runner import roll_back_dead_jobs
 from virt import domains, power, volumes
 
 pytestmark = pytest.mark.libvirt
-GIB = 2**30
 
 
 class Killed(BaseException):
@@ -27,7 +26,7 @@ class Killed(BaseException):
 
 
 def plan(admin, store, kvt):
-    wanted = NewGuest(name=f"{kvt}-web", vcpus=1, memory_mib=64, capacity_bytes=GIB, pool=store.pk, has_network=False)
+    wanted = NewGuest(name=f"{kvt}-web", vcpus=1, memory_mib=64, disk_gib=1, pool=store.pk, has_network=False)
     return services.plan_guest(wanted, by=admin)
 
 

@@ -74,7 +74,7 @@ def test_one_guest(call, store):
 
 def test_making_a_guest(call, store):
     network = Network.objects.create(host=store.host, uuid=uuid.uuid4(), name="default", is_active=True)
-    body = {"name": "web-01", "os": "debian12", "vcpus": 1, "memory_mib": 1024, "capacity_bytes": 5 * 2**30}
+    body = {"name": "web-01", "os": "debian12", "vcpus": 1, "memory_mib": 1024, "disk_gib": 5}
     status, plan = call("post", "/plan", body)
     assert status == 200
     assert plan["os_name"] == "Debian 12"
@@ -109,9 +109,9 @@ def test_making_a_guest(call, store):
         ({"vcpus": "many"}, 422, "invalid", "vcpus"),
         ({"memory_mib": 10**6}, 422, "invalid", "memory_mib"),
         ({"memory_mib": -1}, 422, "invalid", "memory_mib"),
-        ({"capacity_bytes": 101 * 2**30}, 507, "pool_full", "capacity_bytes"),
-        ({"capacity_bytes": 2**70}, 422, "invalid", "capacity_bytes"),
-        ({"capacity_bytes": 60 * 2**30, "format": "raw"}, 507, "pool_full", "capacity_bytes"),
+        ({"disk_gib": 101}, 507, "pool_full", "disk_gib"),
+        ({"disk_gib": 2**70}, 422, "invalid", "disk_gib"),
+        ({"disk_gib": 60, "format": "raw"}, 507, "pool_full", "disk_gib"),
         ({"pool": 10**40}, 422, "invalid", "pool"),
         ({"network": 12345}, 422, "invalid", "network"),
         ({"os": "plan9"}, 422, "invalid", "os"),
@@ -119,7 +119,7 @@ def test_making_a_guest(call, store):
     ],
 )
 def test_bad_input(call, store, changes, status, code, field):
-    body = {"name": "web-01", "memory_mib": 1024, "capacity_bytes": 2**30, **changes}
+    body = {"name": "web-01", "memory_mib": 1024, "disk_gib": 1, **changes}
     for path in ("", "/plan"):
         found, problem = call("post", path, body)
         assert (found, problem["code"], problem["field"]) == (status, code, field)
@@ -129,11 +129,11 @@ def test_bad_input(call, store, changes, status, code, field):
 
 
 def test_chinese_names_are_fine(call, store):
-    assert call("post", "", {"name": "网页服务器", "capacity_bytes": 2**30})[0] == 202
+    assert call("post", "", {"name": "网页服务器", "disk_gib": 1})[0] == 202
 
 
 def test_a_disk_that_may_not_fit_one_day_is_warned_of(call, store):
-    status, plan = call("post", "/plan", {"name": "a", "capacity_bytes": 80 * 2**30})
+    status, plan = call("post", "/plan", {"name": "a", "disk_gib": 80})
     assert status == 200
     assert any(check["verdict"] == "warn" and "may grow" in check["text"] for check in plan["checks"])
 
