@@ -46,6 +46,14 @@ def _contact(host: Host) -> Check:
     if host.state == Host.State.DISABLED:
         found = _("The host is switched off in kvmweb; nothing is asked of it.")
         return Check(verdict="skipped", title=title, found=found)
+    if host.is_unattended:
+        return Check(
+            verdict="warning",
+            title=_("The watcher is silent"),
+            found=_("Nothing on this host was compared with libvirt for more than a minute."),
+            means=_("What you see may be old, and changes made elsewhere do not show up."),
+            todo=_("See to it that the process manage.py watch_hosts runs; /readyz tells."),
+        )
     if host.state == Host.State.CONNECTING:
         return Check(verdict="skipped", title=title, found=_("Connecting to %(uri)s.") % {"uri": host.uri})
     if host.state == Host.State.UNREACHABLE:
@@ -57,14 +65,6 @@ def _contact(host: Host) -> Check:
             todo=_("See to it that the machine is on and libvirtd runs on it. kvmweb tries again by itself."),
             details=host.error_details,
             fix="check",
-        )
-    if host.is_stale:
-        return Check(
-            verdict="warning",
-            title=_("The watcher is silent"),
-            found=_("Nothing on this host was compared with libvirt for more than a minute."),
-            means=_("What you see may be old, and changes made elsewhere do not show up."),
-            todo=_("See to it that the process manage.py watch_hosts runs; /readyz tells."),
         )
     return Check(verdict="passed", title=title, found=_("%(uri)s answers and tells of changes.") % {"uri": host.uri})
 

@@ -78,9 +78,13 @@ class Host(models.Model):
     @property
     def is_stale(self) -> bool:
         """Whether its rows are old: no contact, or the watcher has not compared them for a while."""
-        if not self.is_connected or self.seen_at is None:
-            return True
-        return timezone.now() - self.seen_at > STALE_AFTER
+        return not self.is_connected or self.is_unattended
+
+    @property
+    def is_unattended(self) -> bool:
+        """Whether the watcher ought to have told something of it for a while, and has not: it does not run."""
+        last = {self.State.CONNECTED: self.seen_at, self.State.CONNECTING: self.state_since}.get(self.State(self.state))
+        return last is not None and timezone.now() - last > STALE_AFTER
 
     @property
     def is_local(self) -> bool:

@@ -59,7 +59,7 @@ def _silent_hosts(hosts: list[Host]) -> Iterable[Line]:
         title = ngettext("No contact with %(count)d more host", "No contact with %(count)d more hosts", more)
         url = reverse("hosts:list") + "?state=unreachable"
         yield Line(grade="bad", title=title % {"count": more}, url=url, action=_("Show them"))
-    silent = [host.seen_at for host in hosts if host.is_connected and host.is_stale and host.seen_at]
+    silent = [host.seen_at or host.state_since for host in hosts if host.is_unattended]
     if silent:
         text = _("Nothing was compared with the hosts since then, so what you see may be old. /readyz tells more.")
         yield Line(grade="bad", title=_("The watcher is silent"), text=text, since=min(silent))

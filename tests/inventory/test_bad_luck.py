@@ -166,6 +166,8 @@ def test_a_second_watcher_waits_and_takes_over(site, new_guest, virsh):
     site.start_watcher()
     wait_for(lambda: "waiting" in site.log(1), 60)
     first = _lease(site)
+    with Redis(unix_socket_path=str(site.redis_socket), db=1) as cache:
+        assert cache.exists(":1:heartbeat:watcher")
     assert str(site.watchers[0].pid) in first
     time.sleep(9)  # longer than the lease lasts unless it is renewed
     assert _lease(site) == first

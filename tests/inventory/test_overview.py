@@ -116,6 +116,10 @@ def test_a_watcher_that_stopped_is_noticed(client, viewer, host):
     Host.objects.update(seen_at=timezone.now() - timedelta(minutes=5))
     client.force_login(viewer)
     assert b"The watcher is silent" in client.get("/").content
+    Host.objects.update(state="connecting", seen_at=None, state_since=timezone.now() - timedelta(minutes=2))
+    assert b"The watcher is silent" in client.get("/").content
+    Host.objects.update(state_since=timezone.now())
+    assert b"The watcher is silent" not in client.get("/").content
 
 
 def test_nothing_wrong_shows_no_list(client, viewer, host):
