@@ -31,14 +31,16 @@ RUN find . -path ./.venv -prune -o -name '*.po' -print | while read -r po; do ms
     && .venv/bin/python -m compileall -q accounts consoles guests hosts inventory jobs kvmweb networking storage virt
 
 FROM ${KVMWEB_BASE_IMAGE}
-RUN apt-get update \
+# libvirtd asks its own machine who the caller is: let the number be that of user kvmweb there (deploy/compose-env).
+ARG KVMWEB_UID=10001
+RUN useradd --system --uid ${KVMWEB_UID} --user-group --no-create-home --home-dir /var/lib/kvmweb \
+        --shell /usr/sbin/nologin kvmweb \
+    && install -d -o kvmweb -m 0750 /var/lib/kvmweb \
+    && install -d -m 0755 /run/kvmweb \
+    && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         ca-certificates libvirt0 openssh-client osinfo-db python3 \
-    && rm -rf /var/lib/apt/lists/* \
-    && groupadd --system --gid 10001 kvmweb \
-    && useradd --system --uid 10001 --gid kvmweb --no-create-home --home-dir /var/lib/kvmweb --shell /usr/sbin/nologin kvmweb \
-    && install -d -o kvmweb -g kvmweb -m 0750 /var/lib/kvmweb \
-    && install -d -m 0755 /run/kvmweb
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/kvmweb
 COPY --from=site /opt/kvmweb /opt/kvmweb
 ENV KVMWEB_BIND=0.0.0.0 \
