@@ -16,7 +16,7 @@ from hosts.models import Host
 from jobs.models import Job
 from storage.models import Pool
 
-FULL_PERCENT = 90
+NEARLY_FULL = 10  # a pool is when no more than the tenth part of it is free
 NAMED_AT_MOST = 3
 LINES_OF_A_KIND = 5
 GUESTS_LOOKED_AT = 1000
@@ -98,9 +98,7 @@ def _guest_line(grade: str, state: str, title: str, names: list[str], why: str) 
 
 def _pools(user: User) -> Iterable[Line]:
     pools = Pool.objects.permitted(user, "view").filter(missing_since=None).select_related("host").order_by("name")
-    full = Q(
-        is_active=True, capacity_bytes__gt=0, available_bytes__lte=F("capacity_bytes") * (100 - FULL_PERCENT) / 100
-    )
+    full = Q(is_active=True, capacity_bytes__gt=0, available_bytes__lte=F("capacity_bytes") / NEARLY_FULL)
     stopped = Q(is_active=False, autostart=True)
     for pool in pools.filter(full | stopped)[:LINES_OF_A_KIND]:
         names = {"pool": pool.name, "host": pool.host.name}

@@ -57,6 +57,7 @@ def test_libvirtd_is_killed_and_comes_back(lab, lab_host, watched):
 
 
 def test_networks_and_bridges_of_a_host(lab, lab_host):
+    lab.run("exec", "1", "virsh", "net-destroy", "default", check=False)  # the machine may have set it to autostart
     lab.virsh(1, "net-start", "default")
     network = wait_for(
         lambda: Network.objects.using(ALIAS).filter(host=lab_host, name="default", is_active=True).first(), 3
