@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import User
 from accounts.rest import actor
 from guests.models import Disk, Guest, Nic
-from guests.rows import Row, rows
+from guests.rows import Row, whole_row
 from jobs.models import Job
 from virt.domain_summary import parse_domain
 from virt.errors import Invalid
@@ -55,8 +55,8 @@ def guest_xml(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _row_or_404(request: HttpRequest, pk: int) -> Row:
-    guest = get_object_or_404(Guest.objects.permitted(actor(request), "view"), pk=pk)
-    return rows(Guest.objects.filter(pk=guest.pk), actor(request))[0]
+    guests = Guest.objects.permitted(actor(request), "view").select_related("host").defer("digest")
+    return whole_row(get_object_or_404(guests, pk=pk), actor(request))
 
 
 def _frame(request: HttpRequest, row: Row, tab: str) -> dict[str, Any]:
