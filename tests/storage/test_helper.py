@@ -47,6 +47,8 @@ def start_helper(path: Path, pool: Path) -> "subprocess.Popen[bytes]":
             return process
         except PartError:
             time.sleep(0.02)
+    process.kill()
+    process.wait(10)
     raise AssertionError("the helper does not answer")
 
 
