@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from .closing import Closing, Code
-from .rfb import NotRfb, ViewOnlyFilter
+from .rfb import NotRfb, viewer_filter
 from .tickets import Ticket
 
 CHUNK_BYTES = 64 * 1024
@@ -127,7 +127,7 @@ class Bridge:
         return Closing(Code.DISPLAY_CLOSED, "The guest closed its end of the console.")
 
     async def _to_guest(self, target: Target) -> Closing | None:
-        filtered = self._filter()
+        filtered = viewer_filter(self._ticket.kind) if self._ticket.view_only else None
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
@@ -146,11 +146,6 @@ class Bridge:
                 return Closing(Code.PROTOCOL, f"{error}.")
             except ConnectionError:
                 return Closing(Code.DISPLAY_CLOSED, "The guest closed its end of the console.")
-
-    def _filter(self) -> Callable[[bytes], bytes] | None:
-        if not self._ticket.view_only:
-            return None
-        return ViewOnlyFilter().feed if self._ticket.kind == "vnc" else lambda _data: b""
 
     async def _answer(self, text: str | None) -> None:
         """Text is not the guest's: with it the page measures how long the way here and back takes."""

@@ -15,10 +15,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
-from typing import Any, NoReturn
+from typing import Any, NoReturn, ParamSpec, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-import structlog
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import connections
@@ -28,13 +27,14 @@ from accounts.origin import is_own_origin
 from virt.errors import UserError
 
 from . import services, watch
-from .closing import Closing, Code, closing_of
-from .rfb import NotRfb, ViewOnlyFilter
+from .closing import Closing, Code
+from .rfb import NotRfb, viewer_filter
 from .services import Visit
 from .targets import open_target
 from .tickets import Ticket
 
-log = structlog.get_logger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 PATH = "/websockify"
 HANDSHAKE_S = 10  # for a client to say what it wants
 HEARTBEAT_S = 20  # keeps proxies in between from closing a quiet console
@@ -57,7 +57,7 @@ class Viewer(ProxyRequestHandler):  # type: ignore[misc]
         if not is_page_origin(self.headers.get("Origin"), self.headers.get("Host")):
             self._refuse(403, "foreign origin")
         secret = parse_qs(address.query).get("token", [""])[0]
-        visit = services.admit(secret, session_key=self._session_key())
+        visit = _ask(services.admit, secret, session_key=self._session_key())
         if visit is None:
             self._refuse(403, "ticket unknown, spent or not this user's")
         self.visit = visit
@@ -82,11 +82,11 @@ class Viewer(ProxyRequestHandler):  # type: ignore[misc]
         try:
             target = self.open_target(ticket)
         except UserError as error:
-            closing = closing_of(error)
-            services.not_opened(self.visit, closing)
+            closing = _ask(services.not_opened, self.visit, error)
             raise self.CClose(int(closing.code), closing.short_reason) from error
-        services.opened(self.visit)
-        self._filter = self._filter_of(ticket)
+        _ask(services.opened, self.visit)
+        self._filter = viewer_filter(ticket.kind) if ticket.view_only else None
+        self.request.setsockopt(socket.SOL_TCP, socket.TCP_NODELAY, 1)
         started = time.monotonic()
         threading.Thread(target=self._watch, args=(self.request.socket, target), daemon=True).start()
         try:
@@ -98,7 +98,8 @@ class Viewer(ProxyRequestHandler):  # type: ignore[misc]
             self.closing = Closing(Code.PROTOCOL, f"{error}.")
             raise self.CClose(int(self.closing.code), self.closing.short_reason) from error
         finally:
-            services.closed(
+            _ask(
+                services.closed,
                 self.visit,
                 seconds=time.monotonic() - started,
                 sent_bytes=self.sent_bytes,
@@ -116,17 +117,13 @@ class Viewer(ProxyRequestHandler):  # type: ignore[misc]
 
     def _watch(self, client: socket.socket, target: socket.socket) -> None:
         """In a thread, after the fork: end the console when its holder loses the right to it."""
-        self.closing = asyncio.run(watch.until_revoked(self.visit.ticket, self.visit.session_key))
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
-            time.sleep(LINGER_S)
-            client.shutdown(socket.SHUT_RDWR)  # one that does not read keeps us in send
-
-    @staticmethod
-    def _filter_of(ticket: Ticket) -> Callable[[bytes], bytes] | None:
-        if not ticket.view_only:
-            return None
-        return ViewOnlyFilter().feed if ticket.kind == "vnc" else lambda _data: b""
+        try:
+            self.closing = asyncio.run(watch.until_revoked(self.visit.ticket, self.visit.session_key))
+        finally:  # a watch that fails ends the console too
+            with suppress(OSError):
+                target.shutdown(socket.SHUT_RDWR)
+                time.sleep(LINGER_S)
+                client.shutdown(socket.SHUT_RDWR)  # one that does not read keeps us in send
 
     def recv_frames(self) -> tuple[list[bytes], Any]:
         """websockify's, counted, and filtered for those who may only look."""
@@ -151,19 +148,29 @@ class Gateway(WebSocketProxy):  # type: ignore[misc]
             time.sleep(0.1)
 
 
+def _ask(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call what needs the database, and let go of it: a connection per viewer would use up PostgreSQL's."""
+    try:
+        return function(*args, **kwargs)
+    finally:
+        connections.close_all()
+
+
 def is_page_origin(origin: str | None, host: str | None) -> bool:
     """Whether a page of ours opened the connection: behind one proxy it has our host and port, else the web's port."""
-    if is_own_origin(origin, host):
-        return True
-    name = urlsplit(f"//{host}").hostname if host else None
-    if name is None:
+    try:
+        name = urlsplit(f"//{host}").hostname if host else None
+        page_host = f"[{name}]:{settings.PORT}" if name and ":" in name else f"{name}:{settings.PORT}"
+        return is_own_origin(origin, host) or (name is not None and is_own_origin(origin, page_host))
+    except ValueError:  # an address that is none
         return False
-    return is_own_origin(origin, f"[{name}]:{settings.PORT}" if ":" in name else f"{name}:{settings.PORT}")
 
 
 def serve(host: str, port: int, *, viewer: type[Viewer] = Viewer) -> None:
     """Listen until SIGTERM. Raises OSError when the address is taken."""
     multiprocessing.set_start_method("fork", force=True)  # websockify is built on it; Python 3.14 has another default
     get_channel_layer()  # loads what each viewer needs once, and connects to nothing yet
+    for alias in connections:
+        connections[alias].settings_dict["CONN_MAX_AGE"] = 0
     connections.close_all()
     Gateway(viewer, listen_host=host, listen_port=port, heartbeat=HEARTBEAT_S).start_server()

@@ -8,6 +8,9 @@ https://github.com/rfbproto/rfbproto/blob/master/rfbproto.rst
 """
 
 import struct
+from collections.abc import Callable
+
+from .tickets import Kind
 
 VERSIONS = (
     b"RFB 003.007\n",
@@ -24,6 +27,11 @@ QEMU_KEY, QEMU_AUDIO, QEMU_AUDIO_FORMAT = 0, 1, 2
 
 # With this encoding the server would accept PointerEvents of two lengths. https://github.com/rfbproto/rfbproto/pull/39
 EXTENDED_MOUSE_BUTTONS = -316
+
+
+def viewer_filter(kind: Kind) -> Callable[[bytes], bytes]:
+    """What becomes of the bytes of somebody who may only look: on a serial port nothing at all."""
+    return ViewOnlyFilter().feed if kind == "vnc" else lambda _data: b""
 
 
 class NotRfb(ValueError):

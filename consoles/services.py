@@ -18,7 +18,7 @@ from guests.models import Guest
 from virt.errors import UserError
 
 from . import tickets
-from .closing import Closing, Code
+from .closing import Closing, Code, closing_of
 from .tickets import Kind, Ticket
 
 log = structlog.get_logger(__name__)
@@ -169,9 +169,12 @@ def opened(visit: Visit) -> None:
     _record(visit, "open_console", Result.SUCCEEDED, _manner(visit.ticket))
 
 
-def not_opened(visit: Visit, closing: Closing) -> None:
-    """Note in the audit log that the display could not be reached."""
+def not_opened(visit: Visit, error: UserError) -> Closing:
+    """Note in the log and the audit log that the display could not be reached, and return what the page is told."""
+    closing = closing_of(error)
+    log.info("console not opened", guest=visit.guest_name, error=str(error), details=error.details)
     _record(visit, "open_console", Result.FAILED, f"{_manner(visit.ticket)}: {closing.reason}")
+    return closing
 
 
 def closed(visit: Visit, *, seconds: float, sent_bytes: int, received_bytes: int, closing: Closing | None) -> None:

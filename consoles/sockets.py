@@ -15,7 +15,7 @@ from virt.errors import UserError
 
 from . import services, watch
 from .bridge import Bridge, Receive, Send
-from .closing import Closing, closing_of
+from .closing import Closing
 from .services import Visit
 from .targets import open_target
 from .tickets import Ticket
@@ -53,9 +53,7 @@ class ConsoleSocket:
 
     async def _not_opened(self, visit: Visit, error: UserError, scope: dict[str, Any], send: Send) -> None:
         """Only an accepted WebSocket can tell the page why it ends."""
-        closing = closing_of(error)
-        log.info("console not opened", guest=visit.guest_name, error=str(error), details=error.details)
-        await database_sync_to_async(services.not_opened)(visit, closing)
+        closing = await database_sync_to_async(services.not_opened)(visit, error)
         with suppress(OSError):
             await send(_accept(scope))
             await _close(send, closing)

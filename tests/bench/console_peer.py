@@ -1,7 +1,7 @@
 """What stands at the far end of a console that is measured: it echoes or floods, over a unix socket and over TCP.
 
-The first byte that a client sends says which: "e" sends everything that follows back, "f" and a number in eight bytes
-floods so many bytes, "s" and a number swallows so many and then answers one.
+A command is a letter and a number of bytes in eight: "e" sends so many of those that follow back, "f" floods so many,
+"s" swallows so many and then answers one. When it is done, the next command may follow.
 """
 
 import contextlib
@@ -61,13 +61,16 @@ def _accept(listener: socket.socket) -> None:
 
 def _talk(connection: socket.socket) -> None:
     with connection, contextlib.suppress(OSError):
-        work = connection.recv(1)
-        if work == b"e":
-            while data := connection.recv(len(BLOCK)):
-                connection.sendall(data)
-        elif work in (b"f", b"s"):
-            size = struct.unpack(">Q", connection.recv(8, socket.MSG_WAITALL))[0]
-            _flood(connection, size) if work == b"f" else _swallow(connection, size)
+        while head := connection.recv(9, socket.MSG_WAITALL):
+            work, size = struct.unpack(">cQ", head)
+            {b"e": _echo, b"f": _flood, b"s": _swallow}[work](connection, size)
+
+
+def _echo(connection: socket.socket, size: int) -> None:
+    while size > 0:
+        data = connection.recv(min(size, len(BLOCK)))
+        connection.sendall(data)
+        size -= len(data)
 
 
 def _flood(connection: socket.socket, size: int) -> None:

@@ -9,6 +9,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 BUFFER_BYTES = 256 * 1024
+CONTINUATION, BINARY, CLOSE, PING, PONG = 0, 2, 8, 9, 10
 MASK_OF_ZEROS = bytes(4)  # masking with it changes nothing, which spares this side the work
 
 
@@ -44,11 +45,11 @@ class WsClient:
         """Send one binary message."""
         size = len(data)
         if size < 126:
-            head = struct.pack(">BB", 0x82, 0x80 | size)
+            head = struct.pack(">BB", 0x80 | BINARY, 0x80 | size)
         elif size < 65536:
-            head = struct.pack(">BBH", 0x82, 0x80 | 126, size)
+            head = struct.pack(">BBH", 0x80 | BINARY, 0x80 | 126, size)
         else:
-            head = struct.pack(">BBQ", 0x82, 0x80 | 127, size)
+            head = struct.pack(">BBQ", 0x80 | BINARY, 0x80 | 127, size)
         self._socket.sendall(head + MASK_OF_ZEROS + data)
 
     def receive(self, size: int) -> None:
@@ -63,12 +64,15 @@ class WsClient:
             size = struct.unpack(">H", self._exactly(2))[0]
         elif size == 127:
             size = struct.unpack(">Q", self._exactly(8))[0]
-        if first & 0x0F not in (0, 2):  # a ping or the end
-            if first & 0x0F == 8:
-                raise ConnectionError("the server closed the WebSocket")
-            self._skip_payload(size)
-            return self._frame_size()
-        return size
+        kind = first & 0x0F
+        if kind in (CONTINUATION, BINARY):
+            return size
+        if kind == CLOSE:
+            raise ConnectionError("the server closed the WebSocket")
+        payload = self._exactly(size)
+        if kind == PING:
+            self._socket.sendall(struct.pack(">BB", 0x80 | PONG, 0x80 | size) + MASK_OF_ZEROS + payload)
+        return self._frame_size()
 
     def _exactly(self, size: int) -> bytes:
         data = self._socket.recv(size, socket.MSG_WAITALL)

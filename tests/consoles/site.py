@@ -97,7 +97,12 @@ class Site:
         """Start a process of the site; it ends with it. KVMWEB_TEST_VERBOSE shows what it writes."""
         output = None if os.environ.get("KVMWEB_TEST_VERBOSE") else subprocess.DEVNULL
         process = subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, stdout=output, stderr=output, start_new_session=True
+            ["setpriv", "--pdeathsig", "TERM", "--", *command],  # none of it outlives a test run that is killed
+            cwd=ROOT,
+            env=self.environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         self.processes.append(process)
         return process

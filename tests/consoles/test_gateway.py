@@ -68,6 +68,8 @@ def test_what_is_not_a_console_gets_an_honest_answer(site, path, headers, status
         ("http://evil.example", "kvm:6080", False),
         ("http://kvm.evil.example:8000", "kvm:6080", False),
         ("null", "kvm:6080", False),
+        ("http://[", "kvm:6080", False),
+        ("http://kvm:8000", "[", False),
         ("http://kvm:8000", None, False),
     ],
 )
