@@ -68,8 +68,10 @@ def state_of(state: DomainState, reason: str, *, is_saved: bool) -> str:
 
 @lru_cache(maxsize=512)
 def os_name(os_id: str) -> str:
-    """The name of a system for people, or its id where the database does not know it."""
-    return (osinfo.traits(os_id).name or os_id.removeprefix("http://"))[:200] if os_id else ""
+    """The name of a system for people, or its id where the database does not know it; "" where nobody knows."""
+    if os_id in ("", osinfo.UNKNOWN):
+        return ""
+    return (osinfo.traits(os_id).name or os_id.removeprefix("http://"))[:200]
 
 
 def changes_at_restart(now: DomainSummary, then: DomainSummary) -> list[dict[str, str]]:

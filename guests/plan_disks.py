@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -114,7 +115,14 @@ def pools_for(host: Host, by: User) -> list[Pool]:
     pools = Pool.objects.permitted(by, "create").filter(
         host=host, missing_since=None, is_active=True, type__in=PREDICTABLE
     )
-    return sorted(pools, key=lambda pool: (pool.name == "iso", pool.name != "store", pool.name))
+    return sorted(pools, key=_offered_late)
+
+
+def _offered_late(pool: Pool) -> tuple[bool, bool, str]:
+    """The store comes first and the ISO library last: by their directories, or by their names on other hosts."""
+    library = pool.name == "iso" or pool.target_path == settings.ISO_DIR
+    store = pool.name == "store" or pool.target_path == settings.STORE_DIR
+    return library, not store, pool.name
 
 
 def _pool(host: Host, pool_id: int | None, by: User) -> Pool:

@@ -87,9 +87,8 @@ class Row:
 
     @property
     def memory_seen_mib(self) -> int | None:
-        """As the guest sees it, or what it holds on the host where the guest does not tell."""
-        used = self.guest.memory_used_mib
-        return self.guest.memory_held_mib if used is None else used
+        """As the guest sees it. None where it does not tell: what its process holds has no whole to compare with."""
+        return self.guest.memory_used_mib
 
     @property
     def memory_bar(self) -> SafeString | None:
