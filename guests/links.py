@@ -37,7 +37,9 @@ class Volumes:
 
 
 def networks_of(host: Host) -> Mapping[str, int]:
-    return dict(Network.objects.filter(host=host).order_by("-missing_since").values_list("name", "pk"))
+    """Row ids by name; of two networks that had one name, the one that is there."""
+    found = Network.objects.filter(host=host).values_list("name", "pk", "missing_since")
+    return {name: pk for name, pk, _missing in sorted(found, key=lambda row: (row[2] is None, row[1]))}
 
 
 def bridges_of(host: Host) -> Mapping[str, int]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
@@ -67,7 +68,7 @@ def guest_bulk(request: HttpRequest) -> HttpResponse:
         "confirm_text": look.loses,
         "confirm_button": f"{look.title}: {words}",
         "confirm_stay": True,
-        "cancel_url": "/guests/",
+        "cancel_url": reverse("guests:list"),
         "effects": names[:NAMED_AT_MOST] + more,
         "verb": verb,
         "pks": pks,
