@@ -24,15 +24,16 @@ open_way() {
   done
 }
 
-# ensure_checkout_readable: a checkout made under umask 077 is closed to user kvmweb as well.
+# ensure_checkout_readable: a checkout made under umask 077 is closed to user kvmweb as well. .env (compose) stays closed.
 ensure_checkout_readable() {
   open_way "$ROOT"
   local closed
-  closed=$(as_kvmweb find . -mindepth 1 \( -path ./.git -o -path ./var -o -path ./node_modules -o -path ./tests -o -name '.*_cache' \) \
+  closed=$(as_kvmweb find . -mindepth 1 \( -path ./.git -o -path ./var -o -path ./node_modules -o -path ./tests -o -path ./.env \
+    -o -name '.*_cache' \) \
     -prune -o ! -readable -print -quit 2>/dev/null || echo .)
   [ -n "$closed" ] || return 0
   say "Letting user kvmweb read the checkout ($closed was closed to it)"
-  find . -mindepth 1 -maxdepth 1 ! -name .git ! -name var ! -name tests -exec setfacl -R -m u:kvmweb:rX {} + 2>/dev/null &&
+  find . -mindepth 1 -maxdepth 1 ! -name .git ! -name var ! -name tests ! -name .env -exec setfacl -R -m u:kvmweb:rX {} + 2>/dev/null &&
     setfacl -m u:kvmweb:rX . ||
     die "User kvmweb cannot read $closed in $ROOT. Open it with: chmod -R go+rX $ROOT"
 }
