@@ -30,6 +30,11 @@ SETTINGS = {
 UPLOADS = "/api/v1/uploads"
 
 
+def _environment() -> dict[str, str]:
+    """The site copies a SQLite file for each test, also where the tests themselves run on PostgreSQL."""
+    return {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+
+
 class Site:
     """`start` and `kill` it as often as needed: the database and the pools stay."""
 
@@ -42,7 +47,7 @@ class Site:
         self.run_as = run_as or []
         var = str(directory / "var")
         own = {"KVMWEB_VAR": var, "KVMWEB_HELPER_SOCKET": helper_socket, "KVMWEB_ISO_DIR": str(self.iso)}
-        self.environment = {**os.environ, **SETTINGS, **own}
+        self.environment = {**_environment(), **SETTINGS, **own}
         (directory / "var").mkdir()
         database, facts = prepared()
         shutil.copy(database, directory / "var" / "kvmweb.sqlite3")
@@ -139,7 +144,7 @@ def prepared() -> tuple[Path, dict[str, Any]]:
     """A database with users, tokens and pools, made once in a test run, and what `upload_setup` says of it."""
     directory = Path(tempfile.mkdtemp(prefix="kvmweb-upload-tests-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    environment = {**os.environ, **SETTINGS, "KVMWEB_VAR": str(directory)}
+    environment = {**_environment(), **SETTINGS, "KVMWEB_VAR": str(directory)}
     command = [sys.executable, str(HERE / "upload_setup.py")]
     done = subprocess.run(
         command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=120
