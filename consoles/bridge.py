@@ -13,20 +13,17 @@ from .closing import Closing, Code
 from .rfb import NotRfb, viewer_filter
 from .tickets import Ticket
 
-CHUNK_BYTES = 64 * 1024
-WAITING_BYTES = 4 * CHUNK_BYTES  # from the guest, while the browser is busy
+WAITING_BYTES = 256 * 1024  # from the guest, while the browser is busy; also what the loop reads at one time
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-class Target(asyncio.BufferedProtocol):
+class Target(asyncio.Protocol):
     """The guest's end: what it says is read with `read`, what it hears is sent with `write`."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._buffer = bytearray(CHUNK_BYTES)
-        self._view = memoryview(self._buffer)
         self._chunks: list[bytes] = []
         self._waiting_bytes = 0
         self._paused = False
@@ -38,12 +35,9 @@ class Target(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._view
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._chunks.append(bytes(self._view[:nbytes]))
-        self._waiting_bytes += nbytes
+    def data_received(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self._waiting_bytes += len(data)
         if self._waiting_bytes >= WAITING_BYTES and not self._paused:
             self._paused = True
             self.transport.pause_reading()

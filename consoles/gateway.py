@@ -9,6 +9,7 @@ https://github.com/novnc/websockify/blob/v0.13.0/websockify/websocketproxy.py
 
 import asyncio
 import multiprocessing
+import select
 import socket
 import threading
 import time
@@ -22,6 +23,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import connections
 from websockify.websocketproxy import ProxyRequestHandler, WebSocketProxy
+from websockify.websockifyserver import CompatibleWebSocket
 
 from accounts.origin import is_own_origin
 from virt.errors import UserError
@@ -39,12 +41,26 @@ PATH = "/websockify"
 HANDSHAKE_S = 10  # for a client to say what it wants
 HEARTBEAT_S = 20  # keeps proxies in between from closing a quiet console
 MOST_CLIENTS = 256  # processes; more wait in the kernel's queue
+CHUNK_BYTES = 128 * 1024
+MOST_MESSAGE_BYTES = 16 * 2**20  # from a viewer, as for the web's own socket
 LINGER_S = 2.0  # for a browser to hear why its console is closed
+
+
+class ViewerSocket(CompatibleWebSocket):  # type: ignore[misc]
+    """websockify's side of a WebSocket, but for how it reads: in larger pieces than 4 KiB, no message without end."""
+
+    def _recv(self) -> bool:
+        data = self.socket.recv(CHUNK_BYTES)
+        self._recv_buffer += data
+        if len(self._recv_buffer) > MOST_MESSAGE_BYTES:
+            raise Viewer.CClose(1009, "The message is too big.")
+        return bool(data)
 
 
 class Viewer(ProxyRequestHandler):  # type: ignore[misc]
     """One connection, in a process of its own."""
 
+    SocketClass = ViewerSocket
     timeout = HANDSHAKE_S
     visit: Visit
     open_target: Callable[[Ticket], socket.socket] = staticmethod(open_target)
@@ -92,8 +108,6 @@ class Viewer(ProxyRequestHandler):  # type: ignore[misc]
         try:
             with target:
                 self.do_proxy(target)
-        except self.CClose as end:
-            raise self._end_of(end) from end
         except NotRfb as error:
             self.closing = Closing(Code.PROTOCOL, f"{error}.")
             raise self.CClose(int(self.closing.code), self.closing.short_reason) from error
@@ -107,14 +121,6 @@ class Viewer(ProxyRequestHandler):  # type: ignore[misc]
                 closing=self.closing,
             )
 
-    def _end_of(self, end: Exception) -> Exception:
-        """websockify says 1000 when the guest's side ended; our pages want to know why."""
-        if end.args[1] != "Target closed":
-            return end
-        self.closing = self.closing or Closing(Code.DISPLAY_CLOSED, "The guest closed its end of the console.")
-        error: Exception = self.CClose(int(self.closing.code), self.closing.short_reason)
-        return error
-
     def _watch(self, client: socket.socket, target: socket.socket) -> None:
         """In a thread, after the fork: end the console when its holder loses the right to it."""
         try:
@@ -125,18 +131,43 @@ class Viewer(ProxyRequestHandler):  # type: ignore[misc]
                 time.sleep(LINGER_S)
                 client.shutdown(socket.SHUT_RDWR)  # one that does not read keeps us in send
 
-    def recv_frames(self) -> tuple[list[bytes], Any]:
-        """websockify's, counted, and filtered for those who may only look."""
-        frames, closed = super().recv_frames()
-        self.received_bytes += sum(map(len, frames))
-        if self._filter is not None:
-            frames = [passed for frame in frames if (passed := self._filter(frame))]
-        return frames, closed
+    def do_proxy(self, target: socket.socket) -> NoReturn:
+        """Copy until a side ends, and raise CClose then.
 
-    def send_frames(self, bufs: list[bytes] | None = None) -> bool:
-        """websockify's, counted."""
-        self.sent_bytes += sum(map(len, bufs or ()))
-        return bool(super().send_frames(bufs))
+        websockify's own loop goes on reading a guest whose viewer does not read, and keeps it all. Here a side is read
+        only when the other has taken what came before.
+        """
+        viewer = self.request
+        to_viewer = to_guest = b""
+        beat_at = time.monotonic() + HEARTBEAT_S
+        while True:
+            if not to_viewer and time.monotonic() > beat_at:
+                self.send_ping()
+                beat_at = time.monotonic() + HEARTBEAT_S
+            reading = [side for side, full in ((target, to_viewer), (viewer, to_guest)) if not full]
+            writing = [side for side, full in ((viewer, to_viewer), (target, to_guest)) if full]
+            readable, writable, _ = select.select(reading, writing, [], HEARTBEAT_S)
+            if viewer in writable:
+                self.send_frames([to_viewer])
+                self.sent_bytes += len(to_viewer)
+                to_viewer = b""
+            if target in writable:
+                to_guest = to_guest[target.send(to_guest) :]
+            if viewer in readable:
+                to_guest, closed = self._from_viewer()
+                if closed:
+                    target.send(to_guest)
+                    raise self.CClose(closed["code"], closed["reason"])
+            if target in readable and not (to_viewer := target.recv(CHUNK_BYTES)):
+                self.closing = self.closing or Closing(Code.DISPLAY_CLOSED, "The guest closed its end of the console.")
+                raise self.CClose(int(self.closing.code), self.closing.short_reason)
+
+    def _from_viewer(self) -> tuple[bytes, Any]:
+        """What came, filtered for those who may only look, and how the viewer left, if so."""
+        frames, closed = self.recv_frames()
+        said = b"".join(frames)
+        self.received_bytes += len(said)
+        return (self._filter(said) if self._filter is not None else said), closed
 
 
 class Gateway(WebSocketProxy):  # type: ignore[misc]
@@ -173,4 +204,4 @@ def serve(host: str, port: int, *, viewer: type[Viewer] = Viewer) -> None:
     for alias in connections:
         connections[alias].settings_dict["CONN_MAX_AGE"] = 0
     connections.close_all()
-    Gateway(viewer, listen_host=host, listen_port=port, heartbeat=HEARTBEAT_S).start_server()
+    Gateway(viewer, listen_host=host, listen_port=port).start_server()

@@ -232,3 +232,24 @@ def test_full_screen_hides_the_bar_and_its_edge_brings_it_back(page, site, site_
     page.keyboard.press("Control+Alt+Shift+KeyF")
     time.sleep(0.2)
     expect(page.locator(".conft")).to_be_visible()
+
+
+BLOCKED = """{
+  const Real = WebSocket;
+  window.WebSocket = class extends Real {
+    constructor(url, protocols) {
+      super(String(url).replace("/ws/console/", "/ws/nowhere/"), protocols);
+    }
+  };
+}"""
+
+
+def test_where_the_webs_socket_does_not_come_through_the_gateway_does(page, site, site_guest):
+    domain, guest = site_guest
+    page.add_init_script(BLOCKED)
+    opened(page, site, guest)
+    wait_for_picture(page)
+    before = domain.now
+    page.locator("#screen canvas").click()
+    page.keyboard.type("gw")
+    domain.wait_for("gw", since=before)
