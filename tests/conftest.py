@@ -11,7 +11,8 @@ from hosts.models import Host
 
 
 def pytest_sessionfinish() -> None:
-    shutil.rmtree(settings.VAR, ignore_errors=True)
+    if settings.VAR.name.startswith("kvmweb-tests-"):  # made by tests.settings, not somebody's installation
+        shutil.rmtree(settings.VAR, ignore_errors=True)
 
 
 @pytest.fixture
