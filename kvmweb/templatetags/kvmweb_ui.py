@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django import forms, template
@@ -23,8 +24,13 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str, css: str = "", label: str = "") -> SafeString:
     """A shape of static/icons.svg. With `label` it is read aloud; without, the words beside it say what it means."""
+    return _icon(static("icons.svg"), name, css, str(label))
+
+
+@lru_cache(maxsize=1024)  # a list has hundreds of them, of a few dozen kinds
+def _icon(sprite: str, name: str, css: str, label: str) -> SafeString:
     spoken = {"role": "img", "aria-label": label} if label else {"aria-hidden": "true"}
-    shape = f"{static('icons.svg')}#{name}"
+    shape = f"{sprite}#{name}"
     return format_html('<svg class="{}"{}><use href="{}"/></svg>', f"i {css}".strip(), flatatt(spoken), shape)
 
 
