@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from virt.domain_xml import DomainXML
-
 from virt import domains
 from virt.connection import Connection
 from virt.domain_summary import parse_domain
+from virt.domain_xml import DomainXML
 from virt.errors import NotSupported, WrongState
 
 CHANGES = ("name", "title", "description", "autostart", "vcpus", "memory_mib")
