@@ -14,6 +14,7 @@ from .rfb import NotRfb, viewer_filter
 from .tickets import Ticket
 
 WAITING_BYTES = 256 * 1024  # from the guest, while the browser is busy; also what the loop reads at one time
+FILTERED_BYTES = 8 * 1024  # at one time
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -132,14 +133,21 @@ class Bridge:
                 continue
             self.received_bytes += len(data)
             try:
-                if filtered is not None:
-                    data = filtered(data)
-                if data:
+                if filtered is None:
                     await target.write(data)
+                else:
+                    await self._pass_on(data, filtered, target)
             except NotRfb as error:
                 return Closing(Code.PROTOCOL, f"{error}.")
             except ConnectionError:
                 return Closing(Code.DISPLAY_CLOSED, "The guest closed its end of the console.")
+
+    async def _pass_on(self, data: bytes, filtered: Callable[[bytes], bytes], target: Target) -> None:
+        """Filter in small pieces: a message full of tiny commands must not hold up the loop that everybody shares."""
+        for start in range(0, len(data), FILTERED_BYTES):
+            if passed := filtered(data[start : start + FILTERED_BYTES]):
+                await target.write(passed)
+            await asyncio.sleep(0)
 
     async def _answer(self, text: str | None) -> None:
         """Text is not the guest's: with it the page measures how long the way here and back takes."""

@@ -152,15 +152,31 @@ class Viewer(ProxyRequestHandler):  # type: ignore[misc]
                 self.sent_bytes += len(to_viewer)
                 to_viewer = b""
             if target in writable:
-                to_guest = to_guest[target.send(to_guest) :]
+                to_guest = to_guest[self._to_target(target, to_guest) :]
             if viewer in readable:
                 to_guest, closed = self._from_viewer()
                 if closed:
-                    target.send(to_guest)
+                    self._to_target(target, to_guest)
                     raise self.CClose(closed["code"], closed["reason"])
-            if target in readable and not (to_viewer := target.recv(CHUNK_BYTES)):
-                self.closing = self.closing or Closing(Code.DISPLAY_CLOSED, "The guest closed its end of the console.")
-                raise self.CClose(int(self.closing.code), self.closing.short_reason)
+            if target in readable:
+                to_viewer = self._from_target(target)
+
+    def _from_target(self, target: socket.socket) -> bytes:
+        with suppress(ConnectionError):
+            if data := target.recv(CHUNK_BYTES):
+                return data
+        raise self._display_closed()
+
+    def _to_target(self, target: socket.socket, data: bytes) -> int:
+        try:
+            return target.send(data)
+        except ConnectionError as error:
+            raise self._display_closed() from error
+
+    def _display_closed(self) -> Exception:
+        self.closing = self.closing or Closing(Code.DISPLAY_CLOSED, "The guest closed its end of the console.")
+        end: Exception = self.CClose(int(self.closing.code), self.closing.short_reason)
+        return end
 
     def _from_viewer(self) -> tuple[bytes, Any]:
         """What came, filtered for those who may only look, and how the viewer left, if so."""
@@ -198,10 +214,13 @@ def is_page_origin(origin: str | None, host: str | None) -> bool:
 
 
 def serve(host: str, port: int, *, viewer: type[Viewer] = Viewer) -> None:
-    """Listen until SIGTERM. Raises OSError when the address is taken."""
+    """Listen until SIGTERM. Raises OSError when the address cannot be had."""
     multiprocessing.set_start_method("fork", force=True)  # websockify is built on it; Python 3.14 has another default
     get_channel_layer()  # loads what each viewer needs once, and connects to nothing yet
     for alias in connections:
         connections[alias].settings_dict["CONN_MAX_AGE"] = 0
     connections.close_all()
-    Gateway(viewer, listen_host=host, listen_port=port).start_server()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        Gateway(viewer, listen_fd=listener.fileno()).start_server()

@@ -12,10 +12,8 @@ from collections.abc import Callable
 
 from .tickets import Kind
 
-VERSIONS = (
-    b"RFB 003.007\n",
-    b"RFB 003.008\n",
-)  # in 3.3 the server chooses the security type, out of our sight
+# In 3.3 the server chooses the security type, out of our sight.
+VERSIONS = (b"RFB 003.007\n", b"RFB 003.008\n")
 SECURITY_RESPONSE_BYTES = {1: 0, 2: 16}  # None; VNC authentication answers a challenge
 
 # Client messages by type. Fixed sizes first; 2, 6, 248, 251 and 255 say their own.

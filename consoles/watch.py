@@ -28,6 +28,7 @@ async def until_revoked(ticket: Ticket, session_key: str | None) -> Closing:
     layer: Any = get_channel_layer()
     groups = [live.group_of(topic) for topic in (f"guest-{ticket.guest_id}", topic_of_user(ticket.user_id))]
     channel = await layer.new_channel("console")
+    wait_s = ASK_AFTER_S  # the first time: what was announced before we listened may be done after we asked
     try:
         while True:
             with suppress(RedisError, OSError):
@@ -37,16 +38,17 @@ async def until_revoked(ticket: Ticket, session_key: str | None) -> Closing:
                 closing: Closing | None = await database_sync_to_async(services.verdict)(ticket, session_key)
                 if closing is not None:
                     return closing
-            await _told_or_time(layer, channel)
+            await _told_or_time(layer, channel, wait_s)
             await asyncio.sleep(ASK_AFTER_S)
+            wait_s = ASK_EVERY_S
     finally:
         with suppress(RedisError, OSError):
             for group in groups:
                 await layer.group_discard(group, channel)
 
 
-async def _told_or_time(layer: Any, channel: str) -> None:
-    deadline = asyncio.get_running_loop().time() + ASK_EVERY_S
+async def _told_or_time(layer: Any, channel: str, wait_s: float) -> None:
+    deadline = asyncio.get_running_loop().time() + wait_s
     try:
         async with asyncio.timeout_at(deadline):
             await layer.receive(channel)

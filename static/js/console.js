@@ -34,6 +34,7 @@ function showState() {
   if (spoken.textContent !== text) spoken.textContent = text; // read aloud; the latency beside it is not
   const known = state === "connected" && milliseconds !== null;
   latency.textContent = known ? words("latency", { number: Math.max(1, Math.round(milliseconds)) }) : "";
+  for (const each of root.querySelectorAll("[data-needs-keys]")) each.disabled = viewOnly;
   if (connection.problem) showProblem(connection.problem, page.kind);
   else hideProblem();
 }

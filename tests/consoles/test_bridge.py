@@ -141,3 +141,17 @@ async def test_the_bridge_counts_what_went_through(guest):
     browser.leave()
     await running
     assert (bridge.sent_bytes, bridge.received_bytes) == (100_000, 5)
+
+
+async def test_a_viewer_who_floods_does_not_stop_the_others(guest):
+    """A hundred thousand tiny commands in one message: the loop goes on turning between them."""
+    _theirs, ours = guest
+    browser, turns = Browser(), 0
+    running = asyncio.create_task(Bridge(ticket(view_only=True), browser.says.get, browser.send).run(ours))
+    power_off = b"\xfa\0\1\2"
+    browser.say(b"RFB 003.008\n\1\1" + power_off * 100_000)
+    browser.leave()
+    while not running.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 40

@@ -120,6 +120,7 @@ def test_view_only_holds_on_the_server_and_can_be_left(page, site, site_guest):
     domain, guest = site_guest
     opened(page, site, guest, "?view_only=1")
     expect(page.locator("#console-status")).to_contain_text("View only")
+    expect(page.get_by_role("button", name="Type text")).to_be_disabled()
     before = domain.now
     page.locator("#screen canvas").click()
     page.keyboard.type("q")

@@ -2,6 +2,8 @@
 
 import http.client
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from consoles.gateway import is_page_origin
 
 from .client import open_console, read, ticket_for_script
+from .site import ROOT
 
 
 def children(pid: int) -> list[str]:
@@ -17,7 +20,7 @@ def children(pid: int) -> list[str]:
 
 
 def sockets(pid: int) -> int:
-    links = (os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir())
+    links = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
     return sum(link.startswith("socket:") for link in links)
 
 
@@ -77,3 +80,10 @@ def test_only_our_pages_may_open_consoles(origin, host, ours, settings):
     settings.PORT = 8000
     settings.CSRF_TRUSTED_ORIGINS = ["https://trusted.example"]
     assert is_page_origin(origin, host) is ours
+
+
+def test_an_address_that_is_taken_is_said(site):
+    command = [sys.executable, "manage.py", "vncproxy", "--port", str(site.gateway_port)]
+    second = subprocess.run(command, cwd=ROOT, env=site.environment, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{site.gateway_port}" in second.stderr

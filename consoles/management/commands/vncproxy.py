@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 
 class Command(BaseCommand):
@@ -22,4 +22,9 @@ class Command(BaseCommand):
         from consoles.gateway import serve
 
         self.stdout.write(f"Console gateway on {bind}:{port}")
-        serve(bind, port)
+        try:
+            serve(bind, port)
+        except OSError as error:
+            raise CommandError(
+                f"The gateway cannot listen on {bind}:{port}: {error.strerror}. Is one running?"
+            ) from error
