@@ -1,10 +1,13 @@
 """Fixtures that every room's tests share."""
 
+import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from playwright.sync_api import Browser, sync_playwright
 
 from accounts.models import ApiToken, Grant, User
 from hosts.models import Host
@@ -25,6 +28,17 @@ def virsh():
         return done.stdout.strip()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium. Not longer than a module: Playwright's event loop would stand in the way of the next one's."""
+    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        program = os.environ.get("KVMWEB_TEST_CHROMIUM", "/usr/bin/chromium")
+        browser = playwright.chromium.launch(executable_path=program, args=flags)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -8,23 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.storage.upload_site import Site
 
 pytestmark = pytest.mark.browser
-CHROMIUM = os.environ.get("KVMWEB_TEST_CHROMIUM", "/usr/bin/chromium")
 MIB = 1024 * 1024
 DONE_MS = 60_000
 expect.set_options(timeout=20_000)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -4,36 +4,27 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from .conftest import wait_for
 
 pytestmark = pytest.mark.browser
 NAME = "kvt-browser-story"
 PICTURES = Path(__file__).resolve().parent.parent / "screenshots"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
 
 
 @pytest.fixture
-def page(stack):
+def page(stack, chromium):
     """A page in Chromium; what a console of it complained about fails the test."""
     complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        page = browser.new_page(base_url=stack.base_url, viewport={"width": 1440, "height": 900}, color_scheme="dark")
-        page.set_default_timeout(30_000)
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        yield page
-        PICTURES.mkdir(exist_ok=True)
-        page.screenshot(path=PICTURES / "last.png")  # what a failed test saw
-        browser.close()
+    page = chromium.new_page(base_url=stack.base_url, viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    page.set_default_timeout(30_000)
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    PICTURES.mkdir(exist_ok=True)
+    page.screenshot(path=PICTURES / "last.png")  # what a failed test saw
+    page.close()
     assert complaints == []
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright's loop runs in the thread of the tests
 expect.set_options(timeout=15_000)  # a busy machine is no failure
-CHROMIUM = os.environ.get("KVMWEB_TEST_CHROMIUM", "/usr/bin/chromium")
 SITE = Path(__file__).resolve().parent / "site"
 
 
@@ -54,14 +53,6 @@ def no_channel_layer(monkeypatch):
     monkeypatch.setattr("jobs.live._send", lambda topics: None)
 
 
-@pytest.fixture(scope="session")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def socket() -> Socket:
     return Socket()
@@ -78,10 +69,10 @@ def site(live_server, settings):
 
 
 @pytest.fixture
-def page(browser: Browser, site: str, socket: Socket, admin, client):
+def page(chromium: Browser, site: str, socket: Socket, admin, client):
     """A page of an administrator who is logged in. At its end no script has failed and the CSP has refused nothing."""
     client.force_login(admin)
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=site)
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=site)
     name = settings.SESSION_COOKIE_NAME
     context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": site}])
     page = context.new_page()

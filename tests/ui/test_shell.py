@@ -111,9 +111,9 @@ def test_a_refusal_is_shown_in_the_question_and_focus_goes_back(page):
     expect(asks).to_be_focused()
 
 
-def test_a_question_is_a_page_of_its_own_without_script(browser, site, admin, client):
+def test_a_question_is_a_page_of_its_own_without_script(chromium, site, admin, client):
     client.force_login(admin)
-    context = browser.new_context(java_script_enabled=False, base_url=site)
+    context = chromium.new_context(java_script_enabled=False, base_url=site)
     name = "kvmweb_session"
     context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": site}])
     page = context.new_page()
