@@ -85,6 +85,13 @@ class IsoQuerySet(PermittedQuerySet):
 class Iso(models.Model):
     """What we know of a volume that is an install disc: where it came from, what is on it, what boots it."""
 
+    class Kind(models.TextChoices):
+        ISO = "iso", _("Install disc")
+        DRIVERS = "drivers", _("Driver disc")
+        CLOUD = "cloud", _("Disk image")  # a disk with a system on it: cloud images, appliances' disks
+        APPLIANCE = "appliance", _("Appliance")  # an OVA or a disk of another hypervisor: to be imported
+        OTHER = "other", _("Other file")
+
     class Checksum(models.TextChoices):
         UNKNOWN = "unknown", _("Not computed")
         UNVERIFIED = "unverified", _("Unverified")  # somebody said what it should be, and nobody has looked yet
@@ -93,6 +100,10 @@ class Iso(models.Model):
         DIFFERS = "differs", _("Does not match")
 
     volume = models.OneToOneField(Volume, models.CASCADE, related_name="iso")
+    kind = models.CharField(max_length=16, choices=Kind, default=Kind.ISO)
+    edition = models.CharField(max_length=64, blank=True)  # netinst, DVD, Server …
+    source_url = models.CharField(max_length=2000, blank=True)  # where kvmweb fetched it from
+    found = models.JSONField(default=dict)  # what the import found in an appliance (storage.importing.inspect)
     sha256 = models.CharField(max_length=64, blank=True)
     sha256_expected = models.CharField(max_length=64, blank=True)
     inspected_at = models.DateTimeField(null=True, blank=True)
@@ -163,6 +174,8 @@ class Upload(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     touched_at = models.DateTimeField(default=timezone.now)
     completed_at = models.DateTimeField(null=True, blank=True)
+    # Into a pool that only libvirt reaches: bytes that libvirt has confirmed. None: the size of the part file says it.
+    streamed_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     iso = models.ForeignKey(Iso, models.SET_NULL, null=True, blank=True, related_name="+")
     job = models.ForeignKey("jobs.Job", models.SET_NULL, null=True, blank=True, related_name="+")
 
@@ -180,3 +193,47 @@ class Upload(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Tree(models.Model):
+    """An image whose files are published at /tree/<iso>/ for machines of the given networks."""
+
+    iso = models.OneToOneField(Iso, models.CASCADE, related_name="tree")
+    networks = models.JSONField(default=list)  # CIDR notation
+    facts = models.JSONField(default=dict)  # virt.install_tree.TreeFacts: kernel, initrd, repositories
+    published_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    published_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.iso.volume.name
+
+
+class ImageCopy(models.Model):
+    """An image that another pool has, or should have, too. With `keep_in_step` it is copied again when it changes."""
+
+    iso = models.ForeignKey(Iso, models.CASCADE, related_name="copies")
+    pool = models.ForeignKey(Pool, models.CASCADE, related_name="+")
+    keep_in_step = models.BooleanField(default=False)
+    made_from = models.CharField(max_length=64, blank=True)  # the SHA-256 of what was copied last
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["iso", "pool"], name="one_copy_per_pool")]
+
+    def __str__(self) -> str:
+        return f"{self.iso.volume.name} → {self.pool.name}"
+
+
+class Release(models.Model):
+    """What the vendor offers now for an entry of the catalogue, as its checksum file said when it was last read."""
+
+    key = models.CharField(max_length=64, unique=True)  # the entry in storage/catalogue/images.json
+    url = models.CharField(max_length=2000)
+    checksum = models.CharField(max_length=128)
+    read_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["key"]
+
+    def __str__(self) -> str:
+        return self.url
