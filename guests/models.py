@@ -12,6 +12,20 @@ from hosts.models import Host
 from networking.models import Bridge, Network
 from storage.models import Volume
 
+from .list_models import Folder, ListChange, ListSettings, SavedView, Tag
+
+__all__ = [
+    "Disk",
+    "Folder",
+    "Guest",
+    "GuestQuerySet",
+    "ListChange",
+    "ListSettings",
+    "Nic",
+    "SavedView",
+    "Sheet",
+    "Tag",
+]
 DELETED = "deleted"  # the reason of the state "missing" where somebody deleted the guest here, on purpose
 
 
@@ -69,6 +83,10 @@ class Guest(OnHost):
     changes_at_restart = models.JSONField(default=list)  # [{"what": "memory", "now": "1 GiB", "then": "2 GiB"}]
     xml = models.TextField(blank=True)  # the definition that the next start uses
     digest = models.CharField(max_length=64, blank=True)  # of the XML that the columns were read from
+
+    # What people add to it, for their lists.
+    folder = models.ForeignKey(Folder, models.SET_NULL, null=True, blank=True, related_name="guests")
+    tags = models.ManyToManyField(Tag, blank=True, related_name="guests")
 
     # Sampled while it runs.
     cpu_percent = models.FloatField(null=True)  # of all its vCPUs
