@@ -27,9 +27,8 @@ class RequestContextMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = secrets.token_hex(8)
-        context = RequestContext(
-            request_id=request_id, remote_address=request.META.get("REMOTE_ADDR", "") or "", via="session"
-        )
+        address = request.META.get("REMOTE_ADDR", "") or ""
+        context = RequestContext(request_id=request_id, remote_address=address, via="session", grants={})
         marker = current.set(context)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:

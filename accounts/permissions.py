@@ -4,6 +4,7 @@ A role allows actions; a grant gives a user a role on everything, on one host or
 on a queryset, so that "not yours" and "not there" look the same.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.contrib.auth.models import AnonymousUser
@@ -12,6 +13,8 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from virt.errors import UserError
+
+from .context import current
 
 if TYPE_CHECKING:
     from .models import User
@@ -65,10 +68,10 @@ class PermittedQuerySet(models.QuerySet):  # type: ignore[type-arg]
             return self.none()
         if user.is_superuser:
             return self
-        grants = Grant.objects.filter(user_id=user.pk, role__in=roles)
-        scopes = set(grants.values_list("scope_kind", flat=True))
+        scopes = scopes_of(user, roles)
         if Grant.Scope.ALL in scopes:
             return self
+        grants = Grant.objects.filter(user_id=user.pk, role__in=roles)
         reach = Q(pk__in=[])
         for kind, path in self.scope_paths.items():
             if kind in scopes:
@@ -78,12 +81,32 @@ class PermittedQuerySet(models.QuerySet):  # type: ignore[type-arg]
 
 def may(user: "User | AnonymousUser", action: str) -> bool:
     """Whether `user` may do `action` everywhere, i.e. also where there is no object yet."""
-    from .models import Grant, User
+    from .models import User
 
     roles = roles_allowing(action)
     if not isinstance(user, User) or not user.is_active or not token_allows(user, action):
         return False
-    return user.is_superuser or Grant.objects.filter(user_id=user.pk, role__in=roles, scope_kind="all").exists()
+    return user.is_superuser or "all" in scopes_of(user, roles)
+
+
+def scopes_of(user: "User", roles: Collection[str]) -> set[str]:
+    """The kinds of scope ("all", "host", "guest") on which `user` has one of `roles`; asked for once in a request."""
+    from .models import Grant
+
+    remembered = current.get().grants
+    if remembered is None or user.pk not in remembered:
+        held = set(Grant.objects.filter(user_id=user.pk).values_list("role", "scope_kind").distinct())
+        if remembered is None:
+            return {kind for role, kind in held if role in roles}
+        remembered[user.pk] = held
+    return {kind for role, kind in remembered[user.pk] if role in roles}
+
+
+def forget_grants(user: "User") -> None:
+    """Have the grants of `user` read again in this request: they changed."""
+    remembered = current.get().grants
+    if remembered is not None:
+        remembered.pop(user.pk, None)
 
 
 def require(user: "User | AnonymousUser", action: str) -> None:

@@ -11,7 +11,7 @@ from virt.errors import Invalid, UserError
 
 from . import audit
 from .models import ApiToken, Grant, User
-from .permissions import require
+from .permissions import forget_grants, require
 
 LONGEST_TOKEN_DAYS = 3650
 
@@ -52,6 +52,7 @@ def set_role(user: User, role: str, *, by: User) -> None:
         Grant.objects.update_or_create(user=user, scope_kind=Grant.Scope.ALL, scope_id=0, defaults={"role": role})
         if role != Grant.Role.ADMINISTRATOR and user.is_superuser:
             User.objects.filter(pk=user.pk).update(is_superuser=False)
+        forget_grants(user)
         _keep_an_administrator()
         audit.record(by, "set_role", kind="user", object_id=user.pk, name=user.username, detail=role)
 

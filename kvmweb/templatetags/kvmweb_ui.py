@@ -1,7 +1,7 @@
 """The house's template tags and filters: icons, units, times, states, list headers, form controls. See docs/ui.md."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -230,10 +230,9 @@ def navigation_sections(context: Context) -> list[navigation.Section]:
 
 
 @register.filter
-def nav_count(counts: object, name: str) -> str:
+def nav_count(counts: Mapping[str, int], name: str) -> str:
     """The number called `name` in `nav_counts`, or nothing where it is not counted."""
-    number = getattr(counts, name, None) if name else None
-    return units.count(number()) if callable(number) else ""
+    return units.count(counts[name]) if name and counts else ""
 
 
 # --- forms --------------------------------------------------------------------------------------------------------
