@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from kvmweb import navigation, states, units
 
@@ -128,6 +129,12 @@ def clock(when: datetime | None) -> SafeString | str:
     today = local.date() == timezone.localdate()
     text = f"{local:%H:%M:%S}" if today else f"{date_format(local, 'j M')} {local:%H:%M}"
     return _time_tag(when, "clock", text)
+
+
+@register.filter
+def as_of(when: datetime | None) -> SafeString | str:
+    """How old what stands beside it is: "as of 12:03:41"."""
+    return format_html(_("as of {}"), clock(when))
 
 
 @register.filter

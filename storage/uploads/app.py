@@ -74,7 +74,7 @@ class UploadApp:
         allowed = self.upload_methods if upload_id else self.collection_methods
         method = exchange.method
         if method not in allowed:
-            raise MethodNotAllowed(_("Only %(methods)s mean something here.") % {"methods": ", ".join(allowed)})
+            raise MethodNotAllowed(_("This address answers %(methods)s only.") % {"methods": ", ".join(allowed)})
         if method == "OPTIONS":
             return await exchange.answer(204, _abilities())
         user = await _authenticate(exchange)
