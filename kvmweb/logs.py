@@ -1,5 +1,6 @@
 """Logging: one line of structured text per event on stderr, where the supervisor collects it."""
 
+import logging
 from typing import Any
 
 import structlog
@@ -16,6 +17,12 @@ structlog.configure(
     cache_logger_on_first_use=True,
 )
 
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Not every "not yet" of /readyz: whoever waits for it asks again and again, and its answer says what is missing."""
+    return getattr(getattr(record, "request", None), "path", "") != "/readyz"
+
+
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -27,12 +34,13 @@ LOGGING: dict[str, Any] = {
             "foreign_pre_chain": SHARED,
         }
     },
+    "filters": {"worth": {"()": "django.utils.log.CallbackFilter", "callback": _is_worth_a_line}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django.server": {"level": "WARNING"},
         "django.channels": {"level": "WARNING"},
-        "django.request": {"level": "ERROR"},  # 404s are the user's business, not the log's
+        "django.request": {"level": "ERROR", "filters": ["worth"]},  # 404s are the user's business, not the log's
         "uvicorn.access": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
