@@ -19,7 +19,7 @@ structlog.configure(
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Not every "not yet" of /readyz: whoever waits for it asks again and again, and its answer says what is missing."""
+    """Not each "not yet" of /readyz: who waits for it asks again and again, and the answer says what is missing."""
     return getattr(getattr(record, "request", None), "path", "") != "/readyz"
 
 
