@@ -12,13 +12,19 @@ from hosts.models import Host
 from networking.models import Bridge, Network
 from storage.models import Volume
 
+from .autostart.models import AutostartEntry, HostBoot
+from .definitions.models import DefinitionText, DefinitionVersion
 from .list_models import Folder, ListChange, ListSettings, SavedView, Tag
 
 __all__ = [
+    "AutostartEntry",
+    "DefinitionText",
+    "DefinitionVersion",
     "Disk",
     "Folder",
     "Guest",
     "GuestQuerySet",
+    "HostBoot",
     "ListChange",
     "ListSettings",
     "Nic",
