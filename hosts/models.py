@@ -57,7 +57,12 @@ class Host(models.Model):
     cpus = models.PositiveIntegerField(default=0)  # threads
     memory_mib = models.PositiveBigIntegerField(default=0)
     cpu_percent = models.FloatField(null=True)
+    cpu_recent = models.BinaryField(default=b"")  # its last half hour, for history.recent
     memory_used_mib = models.PositiveBigIntegerField(null=True)
+    load = models.FloatField(null=True)  # the average of one minute; local hosts only, as are the next three
+    pressure_cpu_percent = models.FloatField(null=True)  # of the time, something waited for a processor
+    pressure_memory_percent = models.FloatField(null=True)
+    pressure_io_percent = models.FloatField(null=True)
     sampled_at = models.DateTimeField(null=True, blank=True)
 
     objects = HostQuerySet.as_manager()
