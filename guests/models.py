@@ -96,8 +96,14 @@ class Guest(OnHost):
 
     # Sampled while it runs.
     cpu_percent = models.FloatField(null=True)  # of all its vCPUs
+    cpu_wait_percent = models.FloatField(null=True)  # of the time: ready to run, while the host was busy with others
+    cpu_recent = models.BinaryField(default=b"")  # its last half hour, for history.recent
     memory_used_mib = models.PositiveBigIntegerField(null=True)  # as the guest sees it; None without a balloon driver
     memory_held_mib = models.PositiveBigIntegerField(null=True)  # what its process holds on the host
+    disk_read_bytes_per_s = models.PositiveBigIntegerField(null=True)
+    disk_write_bytes_per_s = models.PositiveBigIntegerField(null=True)
+    net_rx_bytes_per_s = models.PositiveBigIntegerField(null=True)  # what it received
+    net_tx_bytes_per_s = models.PositiveBigIntegerField(null=True)
     addresses = models.JSONField(default=list)  # [{"address": "192.168.122.5", "source": "lease", "mac": "…"}]
     sampled_at = models.DateTimeField(null=True, blank=True)
 
