@@ -1,16 +1,38 @@
-"""Install discs: which files are one, and when a job looks at them."""
+"""Images of the library: which files are one, and when a job looks at them."""
 
-from django.db.models import F
+from django.conf import settings
+from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from hosts.models import Host
 from jobs.live import publish
-from jobs.models import Busy, Job, Ref
+from jobs.models import Busy, Job, JobUndo, Ref
 
-from .models import Iso
+from .models import Iso, Pool, Upload
 
+IMAGE_NAMES = (".qcow2", ".img", ".raw", ".ova", ".ovf", ".vmdk", ".vhd", ".vhdx", ".vdi")
+_MAKING = "storage.delete_volume"  # making.UNDO, in whose module these rows are used
 TRIES = 5  # images that a check may find busy before it leaves the rest to the next time
+
+
+def belongs(pool: Pool) -> Q:
+    """A filter for the volumes of a pool that are images of the library: discs everywhere, and in the library's own
+    directory disk images too."""
+    found = Q(format="iso") | Q(name__iendswith=".iso")
+    if pool.target_path == settings.ISO_DIR:
+        for suffix in IMAGE_NAMES:
+            found |= Q(name__iendswith=suffix)
+    return found
+
+
+def being_written(pool: Pool) -> set[str]:
+    """Names of volumes in the pool that a job or an upload has begun and not finished: nobody should use them yet."""
+    steps = JobUndo.objects.filter(verb=_MAKING, arguments__host_id=pool.host_id, arguments__pool=pool.name)
+    names = {str(arguments["name"]) for arguments in steps.values_list("arguments", flat=True)}
+    active = (Upload.State.RECEIVING, Upload.State.FINISHING)
+    streamed = Upload.objects.filter(pool=pool, state__in=active, streamed_bytes__isnull=False)
+    return names | set(streamed.values_list("name", flat=True))
 
 
 def start_check(iso: Iso, *, by: User | None) -> Job:

@@ -22,7 +22,7 @@ from virt.connection import Connection
 from virt.errors import HostTimeout, HostUnreachable, VirtError
 from virt.types import PoolInfo, VolumeInfo
 
-from .images import check_next
+from .images import being_written, belongs, check_next
 from .models import Iso, Pool, Volume
 from .names import is_part_file
 
@@ -190,8 +190,10 @@ def _image_rows(pool: Pool, touched: list[Volume], other_content: list[Volume]) 
     if other_content:
         stale = Iso.objects.filter(volume__in=[row.pk for row in other_content])
         stale.update(checked_bytes=None, sha256="", inspected_at=None)
-    images = Q(format="iso") | Q(name__iendswith=".iso")
-    bare = list(pool.volumes.filter(images, missing_since=None, iso=None))
+    bare = list(pool.volumes.filter(belongs(pool), missing_since=None, iso=None))
+    if bare:
+        unfinished = being_written(pool)
+        bare = [row for row in bare if row.name not in unfinished]
     Iso.objects.bulk_create([Iso(volume=row) for row in bare], batch_size=500, ignore_conflicts=True)
     topics = {
         f"iso-{pk}" for pk in Iso.objects.filter(volume__in=[row.pk for row in touched]).values_list("pk", flat=True)
