@@ -108,3 +108,6 @@ class Host(models.Model):
 
         with connect(self.uri, timeout_s=timeout_s or settings.LIBVIRT_TIMEOUT_S) as connection:
             yield connection
+
+
+from .hardware.models import HostDevice, HostReport  # noqa: E402, F401 - Django looks for models here
