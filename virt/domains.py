@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -243,6 +244,7 @@ def set_vcpus(conn: Connection, uuid: Uuid, vcpus: int, *, live: bool = False) -
 
 
 def _info(domain: libvirt.virDomain) -> DomainInfo:
+    read_at = time.time()
     state, reason = domain_state_of(*domain.state())
     is_active, is_persistent = bool(domain.isActive()), bool(domain.isPersistent())
     live_xml = domain.XMLDesc(0) if is_active else None
@@ -258,6 +260,7 @@ def _info(domain: libvirt.virDomain) -> DomainInfo:
         autostart=is_persistent and bool(domain.autostart()),
         has_managed_save=is_persistent and bool(domain.hasManagedSaveImage(0)),
         id=domain.ID() if is_active and domain.ID() >= 0 else None,
+        read_at=read_at,
     )
 
 

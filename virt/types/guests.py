@@ -55,6 +55,7 @@ class DomainInfo:
     autostart: bool
     has_managed_save: bool
     id: int | None
+    read_at: float | None = None  # time.time() when the reading began
 
     @property
     def is_active(self) -> bool:
