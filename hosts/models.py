@@ -20,8 +20,24 @@ if TYPE_CHECKING:
 STALE_AFTER = timedelta(seconds=60)
 
 
+class HostTag(models.Model):
+    """A word under which hosts are found together: a site, a rack, a purpose."""
+
+    name = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class HostQuerySet(PermittedQuerySet):
     scope_paths: ClassVar = {"host": "pk"}
+
+    def present(self) -> "HostQuerySet":
+        """Without those that somebody removed; their rows stay for what happened on them."""
+        return self.filter(removed_at=None)
 
 
 class Host(models.Model):
@@ -42,6 +58,8 @@ class Host(models.Model):
     error = models.TextField(blank=True)  # why there is no contact: a sentence
     error_details = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+    removed_at = models.DateTimeField(null=True, blank=True)  # somebody removed it; it is disabled too, then
+    tags = models.ManyToManyField(HostTag, blank=True, related_name="hosts")
     prepared_at = models.DateTimeField(null=True, blank=True)  # when its pools and network were first set up
     check_requested_at = models.DateTimeField(null=True, blank=True)  # somebody wants the watcher to look again, now
 
@@ -98,16 +116,23 @@ class Host(models.Model):
 
         return is_plain_local(self.uri)
 
-    @contextmanager
-    def connect(self, *, timeout_s: float | None = None) -> "Iterator[Connection]":
-        """A connection of its own to this host; for workers and the watcher, never for a request.
+    def open(self, *, timeout_s: float | None = None) -> "Connection":
+        """A connection of its own to this host, with its login; for workers and the watcher, never for a request.
 
-        Raises virt.errors.HostUnreachable or HostTimeout.
+        Raises virt.errors.HostUnreachable, HostTimeout, HostKeyRefused or PermissionRefused.
         """
         from virt.connection import connect
 
-        with connect(self.uri, timeout_s=timeout_s or settings.LIBVIRT_TIMEOUT_S) as connection:
+        from .reaching.access import access_to
+
+        return connect(self.uri, timeout_s=timeout_s or settings.LIBVIRT_TIMEOUT_S, access=access_to(self))
+
+    @contextmanager
+    def connect(self, *, timeout_s: float | None = None) -> "Iterator[Connection]":
+        """The same for a `with` statement, which closes it."""
+        with self.open(timeout_s=timeout_s) as connection:
             yield connection
 
 
 from .hardware.models import HostDevice, HostReport  # noqa: E402, F401 - Django looks for models here
+from .reaching.models import Attempt, Credentials  # noqa: E402, F401 - Django looks for models here

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import threading
 import time
 from contextlib import suppress
 
@@ -19,7 +18,6 @@ from .session import Session
 log = structlog.get_logger(__name__)
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.3, 15.0
-MOST_HANGING = 8  # attempts that libvirt has not given up yet; each costs a thread
 
 
 class HostWatch:
@@ -52,8 +50,6 @@ class HostWatch:
     async def _attempt(self) -> None:
         """One session, to its end, and a note of why it ended."""
         self._again.clear()
-        if _hanging_attempts(self.host.uri) >= MOST_HANGING:
-            return
         self._session = Session(self.host, self._lanes)
         try:
             await self._session.run()
@@ -72,8 +68,3 @@ class HostWatch:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._again.wait()
-
-
-def _hanging_attempts(uri: str) -> int:
-    """Connections to `uri` whose thread libvirt still holds: it has no deadline for opening one."""
-    return sum(thread.name == f"libvirt {uri}" for thread in threading.enumerate())

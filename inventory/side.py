@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 import structlog
-from django.conf import settings
 from django.db import Error as DatabaseError
 
 from hosts.models import Host
-from virt.connection import Connection, connect
+from virt.connection import Connection
 from virt.errors import UserError
 
 from .lane import Lane
@@ -43,7 +42,7 @@ class Side:
     def _connected(self) -> Connection:
         if self._conn is None or not self._conn.is_alive:
             self._disconnect()
-            self._conn = connect(self.host.uri, timeout_s=settings.LIBVIRT_TIMEOUT_S)
+            self._conn = self.host.open()
         return self._conn
 
     def _disconnect(self) -> None:

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import libvirt
 
 from virt import event_loop
+from virt.access import NO_ACCESS, Access, open_libvirt, require_answer
 from virt.errors import HostTimeout, HostUnreachable
 from virt.libvirt_errors import from_libvirt
 
@@ -26,14 +31,21 @@ T = TypeVar("T")
 KEEPALIVE_INTERVAL_S = 5
 KEEPALIVE_COUNT = 3
 CLOSE_TIMEOUT_S = 2.0
+MOST_HANGING = 8  # threads per address that libvirt holds; past it nothing more is tried until it lets go of one
 
 
-def connect(uri: str, *, timeout_s: float = 10.0) -> Connection:
+def connect(uri: str, *, timeout_s: float = 10.0, access: Access = NO_ACCESS) -> Connection:
     """Open `uri`. `timeout_s` bounds the opening and is the default for every call on the connection.
 
-    Raises HostUnreachable, HostTimeout or PermissionRefused. https://libvirt.org/uri.html
+    Raises HostUnreachable, HostTimeout, HostKeyRefused or PermissionRefused. https://libvirt.org/uri.html
     """
-    return Connection(uri, timeout_s=timeout_s)
+    return Connection(uri, timeout_s=timeout_s, access=access)
+
+
+def hanging(uri: str) -> int:
+    """How many threads of this process libvirt holds in calls to `uri` that were given up."""
+    with _hanging_lock:
+        return _hanging[uri]
 
 
 def is_plain_local(uri: str) -> bool:
@@ -51,11 +63,17 @@ class Connection:
     such as a task's time limit: libvirt cannot take it back. Reconnecting is the caller's decision.
     """
 
-    def __init__(self, uri: str, *, timeout_s: float = 10.0) -> None:
+    def __init__(self, uri: str, *, timeout_s: float = 10.0, access: Access = NO_ACCESS) -> None:
         self.uri = uri
         self.timeout_s = timeout_s
+        self.access = access
+        if hanging(uri) >= MOST_HANGING:
+            raise HostTimeout(
+                f"Could not connect to {uri}: {MOST_HANGING} earlier attempts still wait for an answer. "
+                "It may be overloaded or off the network."
+            )
         self._pid = os.getpid()
-        self._alive = True
+        self._alive, self._hangs = True, False
         self._lock = threading.Lock()
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
         self._libvirt: libvirt.virConnect | None = None
@@ -104,6 +122,10 @@ class Connection:
 
         return self._run(work, what, self.timeout_s if timeout_s is None else timeout_s)
 
+    def reopen(self) -> Connection:
+        """Another connection to the same host, with the same login."""
+        return Connection(self.uri, timeout_s=self.timeout_s, access=self.access)
+
     def close(self) -> None:
         """Close it, waiting a moment for libvirt. Calling it twice is fine."""
         if self._alive:
@@ -127,19 +149,30 @@ class Connection:
             except TimeoutError as exc:
                 if future.done():
                     raise
-                self._abandon()
+                self._give_up()
                 raise HostTimeout(
                     f"Could not {what}: {self.uri} did not answer within {timeout_s:g} s. "
                     "It may be overloaded or off the network."
                 ) from exc
             except BaseException:
                 if not future.done():
-                    self._abandon()
+                    self._give_up()
                 raise
 
     def _abandon(self) -> None:
         self._alive = False
         self._calls.put(None)
+
+    def _give_up(self) -> None:
+        """Leave the thread to itself, counted until libvirt lets go of it. Ending its ssh, where it has one, helps."""
+        with _hanging_lock:
+            if not self._hangs:
+                self._hangs = True
+                _hanging[self.uri] += 1
+        self._abandon()
+        for pid in _children(self._thread):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
     def _serve(self) -> None:
         """The connection's own thread: makes the calls, and closes libvirt's handle as the last thing."""
@@ -153,9 +186,14 @@ class Connection:
         handle, self._libvirt = self._libvirt, None
         if handle is not None:
             _close_quietly(handle)
+        with _hanging_lock:
+            if self._hangs:
+                self._hangs = False
+                _hanging[self.uri] -= 1
 
     def _open(self) -> None:
-        handle = libvirt.open(_without_prompts(self.uri))
+        require_answer(self.uri, self.access, self.timeout_s)
+        handle = open_libvirt(self.uri, self.access)
         self._libvirt = handle
         try:
             handle.setKeepAlive(KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT)
@@ -171,9 +209,15 @@ def _close_quietly(handle: libvirt.virConnect) -> None:
         return  # it was broken already
 
 
-def _without_prompts(uri: str) -> str:
-    """ssh would ask for a password on the server's terminal and wait there for ever."""
-    parts = urlsplit(uri)
-    if parts.scheme.partition("+")[2] not in ("ssh", "libssh", "libssh2") or "no_tty" in parse_qs(parts.query):
-        return uri
-    return parts._replace(query="&".join(filter(None, [parts.query, "no_tty=1"]))).geturl()
+def _children(thread: threading.Thread) -> list[int]:
+    """The processes that a thread of ours started and that still run: the ssh of a connection.
+
+    https://man7.org/linux/man-pages/man5/proc_pid_task_tid_children.5.html
+    """
+    with suppress(OSError, ValueError):
+        return [int(word) for word in Path(f"/proc/self/task/{thread.native_id}/children").read_text().split()]
+    return []
+
+
+_hanging: Counter[str] = Counter()
+_hanging_lock = threading.Lock()

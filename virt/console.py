@@ -11,7 +11,8 @@ from typing import Self, TypeVar
 
 import libvirt
 
-from virt.connection import connect
+from virt.access import NO_ACCESS, Access
+from virt.connection import Connection, connect
 from virt.domain_summary import parse_domain
 from virt.domains import on_guest
 from virt.errors import HostUnreachable, VirtError, WrongState
@@ -23,14 +24,20 @@ SEND_TIMEOUT_S = 30.0
 
 
 def open_console(
-    uri: str, uuid: Uuid, *, device: str | None = None, force: bool = True, timeout_s: float = 10.0
+    uri: str,
+    uuid: Uuid,
+    *,
+    device: str | None = None,
+    force: bool = True,
+    timeout_s: float = 10.0,
+    access: Access = NO_ACCESS,
 ) -> Console:
     """Open the first console of a running guest, or the one with the alias `device` ("serial0", "console1").
 
     `force` throws out who has it open; without it that raises WrongState. On a connection of its own: a stream that is
     being read can block other calls. Raises GuestNotFound or WrongState (off, or it has no console).
     """
-    return Console(uri, uuid, device=device, force=force, timeout_s=timeout_s)
+    return Console(connect(uri, timeout_s=timeout_s, access=access), uuid, device=device, force=force)
 
 
 class Console:
@@ -40,8 +47,8 @@ class Console:
     non-blocking, and libvirt's event loop wakes who waits.
     """
 
-    def __init__(self, uri: str, uuid: Uuid, *, device: str | None, force: bool, timeout_s: float) -> None:
-        self._conn = connect(uri, timeout_s=timeout_s)
+    def __init__(self, conn: Connection, uuid: Uuid, *, device: str | None, force: bool) -> None:
+        self._conn = conn  # closed with the console
         self._readable = threading.Event()
         self._writable = threading.Event()
         self._closed = False

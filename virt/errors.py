@@ -51,6 +51,12 @@ class PermissionRefused(VirtError):
     code, status = "permission_refused", 502
 
 
+class HostKeyRefused(VirtError):
+    """The machine that answers at the host's address shows another SSH key than the one that was confirmed."""
+
+    code, status = "host_key_refused", 502
+
+
 class GuestNotFound(VirtError):
     """No such guest on the host (any more)."""
 
@@ -103,6 +109,12 @@ class VolumeExists(VirtError):
     """The pool has a volume with that name already."""
 
     code, status = "volume_exists", 409
+
+
+class UnsafeImage(VirtError):
+    """A disk image refers to files that it has no business with."""
+
+    code, status = "unsafe_image", 422
 
 
 class VolumeInUse(VirtError):

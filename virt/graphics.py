@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import libvirt
 
+from virt.access import NO_ACCESS, Access
 from virt.connection import connect, is_plain_local
 from virt.domain_summary import parse_domain
 from virt.domains import on_guest
@@ -19,15 +23,29 @@ from virt.types import GraphicsSummary, Uuid
 CONNECT_TIMEOUT_S = 5.0
 
 
-def open_graphics(uri: str, uuid: Uuid, *, timeout_s: float = 10.0) -> socket.socket:
+class Listener(NamedTuple):
+    """Where a display listens on its host: a unix socket, or a port with the address to reach it from there."""
+
+    socket: str = ""
+    address: str = ""
+    port: int = 0
+
+
+Through = Callable[[Listener], socket.socket]
+"""Connects to a listener from the host itself, which this machine cannot: through the host's SSH server."""
+
+
+def open_graphics(
+    uri: str, uuid: Uuid, *, timeout_s: float = 10.0, access: Access = NO_ACCESS, through: Through | None = None
+) -> socket.socket:
     """A socket on which the guest's first VNC display speaks RFB; close it when done. It blocks and has no timeout set.
 
     On a plain local connection libvirt passes QEMU's end of a socket pair: no port is needed and no password is asked,
-    so whoever calls this has checked who may see the screen. Elsewhere the display's own unix socket or TCP port on
-    this machine is taken. Raises GuestNotFound, WrongState (off, or it has no VNC display) or NotSupported (the display
-    cannot be reached from here).
+    so whoever calls this has checked who may see the screen. Elsewhere the display's own unix socket or TCP port is
+    taken, by way of `through` where the host is another machine. Raises GuestNotFound, WrongState (off, or it has no
+    VNC display), NotSupported (the display cannot be reached from here) and what `through` raises.
     """
-    with connect(uri, timeout_s=timeout_s) as conn:  # a throw-away one: a refused descriptor breaks the connection
+    with connect(uri, timeout_s=timeout_s, access=access) as conn:  # thrown away: a refused descriptor breaks it
         xml = on_guest(conn, uuid, "open the display of guest {}", _running_xml)
         summary = parse_domain(xml)
         index, display = _vnc(summary.name, summary.graphics)
@@ -37,7 +55,26 @@ def open_graphics(uri: str, uuid: Uuid, *, timeout_s: float = 10.0) -> socket.so
                 return socket.socket(fileno=descriptor)
             except NotSupported:
                 pass  # a libvirt too old for it, or a driver without descriptors: take the display's own listener
+    if through is not None:
+        return through(_there(summary.name, display))
     return _from_listener(uri, summary.name, display)
+
+
+def _there(name: str, display: GraphicsSummary) -> Listener:
+    """The listener as the host itself reaches it."""
+    if display.listen == "socket" and display.socket:
+        return Listener(socket=display.socket)
+    if display.port:
+        address = display.address or "127.0.0.1"
+        with suppress(ValueError):
+            parsed = ipaddress.ip_address(address)
+            if parsed.is_unspecified:
+                address = "::1" if parsed.version == 6 else "127.0.0.1"
+        return Listener(address=address, port=display.port)
+    raise NotSupported(
+        f"The display of guest {name} listens nowhere, so only its own host can open it. Let its VNC display listen on "
+        "a socket or on 127.0.0.1 in its definition, and restart the guest."
+    )
 
 
 def _running_xml(domain: libvirt.virDomain) -> str:
@@ -59,15 +96,19 @@ def _open_fd(handle: libvirt.virConnect, uuid: str, index: int) -> int:
 
 
 def _from_listener(uri: str, name: str, display: GraphicsSummary) -> socket.socket:
-    if display.listen == "socket" and display.socket:
+    if display.listen == "socket" and display.socket and not urlsplit(uri).hostname:
         return _connected(socket.AF_UNIX, display.socket, name)
-    if display.port and not urlsplit(uri).hostname and _is_here(display.address):
-        is_ipv6 = display.address is not None and ":" in display.address
+    host = urlsplit(uri).hostname
+    is_ipv6 = display.address is not None and ":" in display.address
+    if display.port and not host and _is_here(display.address):
         address = ("::1" if is_ipv6 else "127.0.0.1", display.port)
         return _connected(socket.AF_INET6 if is_ipv6 else socket.AF_INET, address, name)
+    if display.port and host and not _is_loopback(display.address):
+        address = (host if _is_here(display.address) else display.address or host, display.port)
+        return _connected(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, address, name)
     raise NotSupported(
         f"The display of guest {name} cannot be reached from here: libvirt passes displays only on its own machine, "
-        "and this one listens on no address of it."
+        "and this one listens on no address that can be reached. Connect the host over SSH."
     )
 
 
@@ -80,6 +121,13 @@ def _is_here(address: str | None) -> bool:
     except ValueError:
         return False
     return parsed.is_loopback or parsed.is_unspecified
+
+
+def _is_loopback(address: str | None) -> bool:
+    try:
+        return address in (None, "localhost") or ipaddress.ip_address(address or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _connected(family: socket.AddressFamily, address: str | tuple[str, int], name: str) -> socket.socket:

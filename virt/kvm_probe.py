@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import libvirt
 
-from virt.connection import Connection, connect
+from virt.connection import Connection
 from virt.domains import PROBE_PREFIX, domain_state_of
 from virt.errors import NotSupported, VirtError
 from virt.host import compat_sheet
@@ -59,7 +59,7 @@ def probe_kvm(conn: Connection, *, domain_type: str = "kvm", deadline_s: float =
     def answer(accelerated: bool, reason: str) -> KvmProbe:
         return KvmProbe(accelerated=accelerated, reason=reason, seconds=round(time.monotonic() - begun, 2))
 
-    with connect(conn.uri, timeout_s=conn.timeout_s) as own:
+    with conn.reopen() as own:
         _remove_stale(own)
         try:
             sheet = compat_sheet(own, domain_type=domain_type, machine=None)

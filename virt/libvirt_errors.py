@@ -12,6 +12,7 @@ from virt.errors import (
     GuestBusy,
     GuestExists,
     GuestNotFound,
+    HostKeyRefused,
     HostUnreachable,
     NetworkExists,
     NetworkNotFound,
@@ -49,6 +50,36 @@ _NO_POLKIT: Meaning = (
 )
 _UNSUPPORTED: Meaning = (NotSupported, "libvirt or QEMU on this host cannot do it")
 _REFUSED: Meaning = (DefinitionRefused, "libvirt refuses its definition")
+
+
+# What ssh says before libvirt is reached at all.
+_BY_SSH: list[tuple[str, Meaning]] = [
+    (
+        "host key verification failed|identification has changed|no .* host key is known",
+        (
+            HostKeyRefused,
+            "the machine at its address shows another SSH key than the one that was confirmed. "
+            "Try the connection of the host in kvmweb to see both keys",
+        ),
+    ),
+    (
+        r"permission denied \((publickey|password|keyboard|gssapi)",
+        (PermissionRefused, "the host refuses kvmweb's SSH key. Add the key to authorized_keys of the user there"),
+    ),
+    ("could not resolve hostname", (HostUnreachable, "the name of the host is not known. Check its address and DNS")),
+    (
+        r"connect to host .* connection refused",
+        (HostUnreachable, "no SSH server listens there. Start sshd on the host, or check the port"),
+    ),
+    (
+        r"connect to (host|address) |connection timed out during banner|kex_exchange_identification",
+        (HostUnreachable, "its SSH server does not answer. Is the host on, and is its address right"),
+    ),
+    (
+        r"(nc|netcat|virt-ssh-helper|virsh): (command )?not found",
+        (HostUnreachable, "libvirt is not installed there. Install libvirt-daemon-system (libvirt on RHEL) on it"),
+    ),
+]
 
 # What the text says (in small letters) is surer than the code where libvirt uses a general one ("operation failed").
 _BY_TEXT: list[tuple[str, Meaning]] = [
@@ -121,6 +152,15 @@ _BY_CODE: dict[int, Meaning] = {
 _TRANSPORT_DOMAINS = {libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE}
 
 
+def from_ssh(words: str, what: str) -> VirtError:
+    """The error of ours that says why ssh got nowhere; `words` are its own. `what` is what was tried."""
+    kind, why = next(
+        (meaning for part, meaning in _BY_SSH if re.search(part, words.lower())),
+        (HostUnreachable, "ssh could not reach the host. Its own words are in the details"),
+    )
+    return kind(f"Could not {what}: {why}.", details=words)
+
+
 def from_libvirt(exc: libvirt.libvirtError, what: str) -> VirtError:
     """The error of ours that says what libvirt's `exc` means. `what` is what was tried: "start guest web-01"."""
     words = str(exc)
@@ -129,7 +169,7 @@ def from_libvirt(exc: libvirt.libvirtError, what: str) -> VirtError:
 
 
 def _meaning(exc: libvirt.libvirtError, words: str) -> Meaning:
-    for part, meaning in _BY_TEXT:
+    for part, meaning in (*_BY_SSH, *_BY_TEXT):
         if re.search(part, words):
             return meaning
     code = exc.get_error_code()

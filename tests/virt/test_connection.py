@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.virt.daemon import PrivateDaemon, private_daemon
-from virt.connection import Connection, _without_prompts, connect, is_plain_local
+from virt.access import Access, with_access
+from virt.connection import MOST_HANGING, Connection, connect, hanging, is_plain_local
 from virt.errors import HostTimeout, HostUnreachable
 from virt.events import EventFeed
 from virt.types import ConnectionClosed, Event
@@ -194,11 +195,19 @@ def test_only_a_plain_local_connection_passes_descriptors(uri, expected):
     assert is_plain_local(uri) is expected
 
 
-def test_ssh_never_asks_on_the_terminal():
-    assert _without_prompts("qemu+ssh://a/system") == "qemu+ssh://a/system?no_tty=1"
-    assert _without_prompts("qemu+ssh://a/system?keyfile=/k") == "qemu+ssh://a/system?keyfile=/k&no_tty=1"
-    assert _without_prompts("qemu+ssh://a/system?no_tty=0") == "qemu+ssh://a/system?no_tty=0"
-    assert _without_prompts("qemu:///system") == "qemu:///system"
+@pytest.mark.parametrize(
+    ("uri", "becomes"),
+    [
+        ("qemu+ssh://a/system", "qemu+ssh://a/system?no_tty=1&command=/v/ssh"),
+        ("qemu+ssh://a/system?keyfile=/k", "qemu+ssh://a/system?keyfile=/k&no_tty=1&command=/v/ssh"),
+        ("qemu+ssh://a/system?no_tty=0", "qemu+ssh://a/system?no_tty=0&command=/v/ssh"),
+        ("qemu+tls://a/system", "qemu+tls://a/system?pkipath=/v/p%20ki"),
+        ("qemu://a/system", "qemu://a/system?pkipath=/v/p%20ki"),
+        ("qemu:///system", "qemu:///system"),
+    ],
+)
+def test_libvirt_gets_our_programs_and_files_and_never_asks_on_the_terminal(uri, becomes):
+    assert with_access(uri, Access(ssh_command="/v/ssh", pki_path="/v/p ki")) == becomes
 
 
 @pytest.mark.libvirt
@@ -230,3 +239,48 @@ def test_a_killed_libvirtd_is_told_once_and_a_new_connection_works_after_its_res
     daemon.start()
     with connect(daemon.uri, timeout_s=20) as conn:
         assert conn.call(lambda handle: handle.getLibVersion(), "ask its version") > 0
+
+
+def test_what_accepts_and_never_answers_holds_no_thread(silent_tcp):
+    """libvirt would wait in such a connection without end."""
+    uris = [f"qemu+{transport}://127.0.0.1:{silent_tcp}/system" for transport in ("tcp", "tls")]
+    for uri in uris:
+        with pytest.raises(HostTimeout):
+            connect(uri, timeout_s=0.3)
+    end = time.monotonic() + 5
+    while any(thread.name.endswith(uri) for thread in threading.enumerate() for uri in uris):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert [hanging(uri) for uri in uris] == [0, 0]
+
+
+def test_what_hangs_is_counted_and_not_tried_without_end(directory):
+    path = directory / "libvirt-sock"
+    uri = f"qemu+unix:///system?socket={path}"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen(50)
+        for count in range(MOST_HANGING):
+            assert hanging(uri) == count
+            with pytest.raises(HostTimeout):
+                connect(uri, timeout_s=0.05)
+        with pytest.raises(HostTimeout, match="earlier attempts still wait"):
+            connect(uri, timeout_s=0.05)
+    end = time.monotonic() + 10
+    while hanging(uri):  # the end of the server lets them all go
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_an_ssh_that_hangs_is_ended_with_its_call(directory):
+    """The SSH server answers, what is behind it does not: keepalive of SSH would never find out."""
+    program, pid_file = directory / "ssh", directory / "pid"
+    program.write_text(f"#!/bin/sh\necho $$ > {pid_file}\nexec sleep 600\n")
+    program.chmod(0o700)
+    uri = "qemu+ssh://nowhere/system"
+    with pytest.raises(HostTimeout):
+        connect(uri, timeout_s=1, access=Access(ssh_command=str(program)))
+    end = time.monotonic() + 10
+    while hanging(uri) or Path(f"/proc/{pid_file.read_text().strip()}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -14,7 +14,7 @@ from virt import domains, power, screen
 from virt.connection import connect
 from virt.console import open_console
 from virt.errors import GuestNotFound, Invalid, NotSupported, WrongState
-from virt.graphics import _from_listener, open_graphics
+from virt.graphics import Listener, _from_listener, _there, open_graphics
 from virt.types import GraphicsSummary
 
 pytestmark = pytest.mark.libvirt
@@ -76,8 +76,38 @@ def test_a_display_on_a_port_of_this_machine_is_a_fallback(address):
         display = _summary(address=address, port=server.getsockname()[1])
         with _from_listener("qemu:///system", "web-01", display) as client:
             assert client.getpeername()[1] == display.port
-        with pytest.raises(NotSupported, match="cannot be reached from here"):
-            _from_listener("qemu+ssh://host/system", "web-01", display)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost", None])
+def test_a_display_on_the_loopback_of_another_machine_is_not_reached(address):
+    with pytest.raises(NotSupported, match="cannot be reached from here"):
+        _from_listener("qemu+tcp://host/system", "web-01", _summary(address=address, port=5900))
+
+
+def test_a_display_on_all_addresses_of_another_machine_is_reached():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        display = _summary(address="0.0.0.0", port=server.getsockname()[1])
+        with _from_listener("qemu+tcp://127.0.0.1/system", "web-01", display) as client:
+            assert client.getpeername()[1] == display.port
+
+
+@pytest.mark.parametrize(
+    ("values", "there"),
+    [
+        ({"listen": "socket", "socket": "/run/vnc.sock"}, Listener(socket="/run/vnc.sock")),
+        ({"address": None, "port": 5901}, Listener(address="127.0.0.1", port=5901)),
+        ({"address": "0.0.0.0", "port": 5901}, Listener(address="127.0.0.1", port=5901)),
+        ({"address": "::", "port": 5901}, Listener(address="::1", port=5901)),
+        ({"address": "192.0.2.7", "port": 5901}, Listener(address="192.0.2.7", port=5901)),
+    ],
+)
+def test_where_a_display_is_for_its_own_host(values, there):
+    assert _there("web-01", _summary(**({"address": None, "port": None} | values))) == there
+
+
+def test_a_display_that_listens_nowhere_is_for_its_own_host_alone():
+    with pytest.raises(NotSupported, match="listens nowhere"):
+        _there("web-01", _summary(listen="none", address=None, port=None))
 
 
 def test_a_display_elsewhere_is_not_looked_for_here():
