@@ -8,7 +8,7 @@ ARG KVMWEB_BASE_IMAGE=debian:12-slim
 FROM ${KVMWEB_BASE_IMAGE} AS build
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates gcc gettext libvirt-dev pkg-config python3-dev python3-venv \
+        ca-certificates gcc gettext librrd-dev libvirt-dev pkg-config python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/kvmweb
 COPY requirements.txt ./
@@ -28,7 +28,7 @@ COPY --from=assets /opt/kvmweb/static/vendor static/vendor
 RUN find . -path ./.venv -prune -o -name '*.po' -print | while read -r po; do msgfmt -o "${po%.po}.mo" "$po"; done \
     && KVMWEB_SECRET_KEY=build KVMWEB_VAR=/tmp/var KVMWEB_STATIC_ROOT=/opt/kvmweb/staticfiles \
         .venv/bin/python manage.py collectstatic --noinput -v 0 \
-    && .venv/bin/python -m compileall -q accounts consoles guests hosts inventory jobs kvmweb networking storage virt
+    && .venv/bin/python -m compileall -q accounts consoles guests history hosts inventory jobs kvmweb networking storage virt
 
 FROM ${KVMWEB_BASE_IMAGE}
 # libvirtd asks its own machine who the caller is: let the number be that of user kvmweb there (deploy/compose-env).
@@ -39,7 +39,7 @@ RUN useradd --system --uid ${KVMWEB_UID} --user-group --no-create-home --home-di
     && install -d -m 0755 /run/kvmweb \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates libvirt0 openssh-client osinfo-db python3 \
+        ca-certificates librrd8 libvirt0 openssh-client osinfo-db python3 \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/kvmweb
 COPY --from=site /opt/kvmweb /opt/kvmweb

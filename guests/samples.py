@@ -8,52 +8,107 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
+from history import recent, store
+from history.series import GUEST
 from hosts.models import Host
 from jobs.live import publish
 from virt.types import DomainStats, GuestAddress
 
 from .models import Guest
+from .rates import Rates
 
 BATCH = 200
 WORTH_SHOWING_PERCENT = 1  # pages are told of changes that somebody could see
 
 
-def apply_stats(host: Host, stats: Iterable[DomainStats], previous: Mapping[UUID, DomainStats], seconds: float) -> bool:
-    """Write what guests use, from two samples that are `seconds` apart. Without an earlier one the CPU is unknown.
+# The columns that a sample fills, in the order in which they are written.
+SAMPLED = (
+    "cpu_percent",
+    "cpu_wait_percent",
+    "memory_used_mib",
+    "memory_held_mib",
+    "disk_read_bytes_per_s",
+    "disk_write_bytes_per_s",
+    "net_rx_bytes_per_s",
+    "net_tx_bytes_per_s",
+    "cpu_recent",
+    "sampled_at",
+)
+_UPDATE = f"UPDATE guests_guest SET {', '.join(f'{name}=%s' for name in SAMPLED)} WHERE id=%s"  # noqa: S608 - names
 
-    Returns whether a number moved that pages show.
-    """
+
+def apply_stats(host: Host, taken: Mapping[UUID, tuple[DomainStats, Rates]]) -> bool:
+    """Write what guests use into their rows and their history. Returns whether a number moved that pages show."""
     now = timezone.now()
-    by_uuid = {UUID(sample.uuid): sample for sample in stats}
-    columns = ("uuid", "cpu_percent", "memory_mib", "memory_used_mib", "memory_held_mib")
-    rows = list(Guest.objects.filter(host=host, uuid__in=list(by_uuid), missing_since=None).only(*columns))
+    columns = ("uuid", "cpu_percent", "memory_mib", "memory_used_mib", "cpu_recent", "sampled_at")
+    rows = list(Guest.objects.filter(host=host, uuid__in=list(taken), missing_since=None).only(*columns))
     topics = []
     for row in rows:
         before = (row.cpu_percent, row.memory_used_mib)
-        sample = by_uuid[row.uuid]
-        row.cpu_percent = _cpu_percent(sample, previous.get(row.uuid), seconds)
-        row.memory_used_mib = _mib(sample.memory_used_kib)
-        row.memory_held_mib = _mib(sample.memory_rss_kib)
-        row.sampled_at = now
+        sample, rates = taken[row.uuid]
+        _fill(row, sample, rates, now)
         shares = (row.cpu_percent, _percent(row.memory_used_mib, row.memory_mib))
         if _differ(before[0], shares[0]) or _differ(_percent(before[1], row.memory_mib), shares[1]):
             topics.append(f"guest-{row.pk}")
     with transaction.atomic():
-        _write(rows, now)
+        _write(rows)
         if topics:
             publish(*topics)
+    store.record(GUEST, {row.pk: _history(*taken[row.uuid]) for row in rows}, now.timestamp())
     return bool(topics)
 
 
-def _write(rows: list[Guest], now: datetime) -> None:
+def _fill(row: Guest, sample: DomainStats, rates: Rates, now: datetime) -> None:
+    row.cpu_percent = rates.cpu_percent
+    row.cpu_wait_percent = rates.cpu_wait_percent
+    row.memory_used_mib = _mib(sample.memory_used_kib)
+    row.memory_held_mib = _mib(sample.memory_rss_kib)
+    row.disk_read_bytes_per_s = _whole(rates.disk_read_bytes_per_s)
+    row.disk_write_bytes_per_s = _whole(rates.disk_write_bytes_per_s)
+    row.net_rx_bytes_per_s = _whole(rates.net_rx_bytes_per_s)
+    row.net_tx_bytes_per_s = _whole(rates.net_tx_bytes_per_s)
+    row.cpu_recent = recent.with_sample(bytes(row.cpu_recent), rates.cpu_percent, now, row.sampled_at)
+    row.sampled_at = now
+
+
+def _history(sample: DomainStats, rates: Rates) -> tuple[float | None, ...]:
+    """In the order of history.series.GUEST."""
+    return (
+        rates.cpu_percent,
+        rates.cpu_wait_percent,
+        _bytes(sample.memory_used_kib),
+        _bytes(sample.memory_rss_kib),
+        rates.disk_read_bytes_per_s,
+        rates.disk_write_bytes_per_s,
+        rates.disk_reads_per_s,
+        rates.disk_writes_per_s,
+        rates.net_rx_bytes_per_s,
+        rates.net_tx_bytes_per_s,
+        rates.net_rx_packets_per_s,
+        rates.net_tx_packets_per_s,
+    )
+
+
+def _write(rows: list[Guest]) -> None:
     """One prepared statement: this runs every few seconds, and bulk_update takes half a second for 1,000 guests."""
-    sampled_at = connection.ops.adapt_datetimefield_value(now)
-    values = [(row.cpu_percent, row.memory_used_mib, row.memory_held_mib, sampled_at, row.pk) for row in rows]
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "UPDATE guests_guest SET cpu_percent=%s, memory_used_mib=%s, memory_held_mib=%s, sampled_at=%s WHERE id=%s",
-            values,
+    values = [
+        (
+            row.cpu_percent,
+            row.cpu_wait_percent,
+            row.memory_used_mib,
+            row.memory_held_mib,
+            row.disk_read_bytes_per_s,
+            row.disk_write_bytes_per_s,
+            row.net_rx_bytes_per_s,
+            row.net_tx_bytes_per_s,
+            row.cpu_recent,
+            connection.ops.adapt_datetimefield_value(row.sampled_at),
+            row.pk,
         )
+        for row in rows
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(_UPDATE, values)
 
 
 def apply_addresses(host: Host, addresses: Mapping[UUID, list[GuestAddress]]) -> None:
@@ -83,17 +138,16 @@ def _shown(found: Iterable[GuestAddress]) -> list[dict[str, str]]:
     return [by_address[address] for address in sorted(by_address, key=lambda known: (known.version, int(known)))]
 
 
-def _cpu_percent(sample: DomainStats, earlier: DomainStats | None, seconds: float) -> float | None:
-    if earlier is None or sample.cpu_time_ns is None or earlier.cpu_time_ns is None or seconds <= 0:
-        return None
-    used_ns = sample.cpu_time_ns - earlier.cpu_time_ns
-    if used_ns < 0:  # it was started anew in between
-        return None
-    return round(min(100.0, used_ns / 1e7 / seconds / max(1, sample.vcpus or 1)), 1)
-
-
 def _mib(kib: int | None) -> int | None:
     return None if kib is None else kib // 1024
+
+
+def _bytes(kib: int | None) -> int | None:
+    return None if kib is None else kib * 1024
+
+
+def _whole(rate: float | None) -> int | None:
+    return None if rate is None else round(rate)
 
 
 def _percent(part: int | None, whole: int) -> float | None:

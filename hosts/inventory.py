@@ -7,6 +7,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from history import recent, store
+from history.series import HOST
 from jobs.live import publish
 from virt import kvm_probe
 from virt.connection import Connection
@@ -15,6 +17,7 @@ from virt.host import host_facts
 from virt.types import HostUsage, KvmProbe
 
 from .models import Host
+from .strain import Strain
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 VISIBLE_PERCENT = 1.0  # pages show whole percents: a smaller change is none
@@ -32,15 +35,47 @@ def refresh_facts(host: Host, conn: Connection) -> bool:
     return True
 
 
-def record_usage(host: Host, usage: HostUsage) -> None:
-    """Keep a sample of load and memory. Pages hear of it only when a number that they show moved."""
+def record_usage(host: Host, usage: HostUsage, strain: Strain | None = None) -> None:
+    """Keep a sample of load and memory. Pages hear of it only when a number that they show moved.
+
+    `strain` is None where nobody can read it.
+    """
     before = (host.cpu_percent, host.memory_used_mib)
     now = timezone.now()
-    _write(host, cpu_percent=usage.cpu_percent, memory_used_mib=usage.memory_used_mib, sampled_at=now, seen_at=now)
+    some = strain.some if strain else {}
+    _write(
+        host,
+        cpu_percent=usage.cpu_percent,
+        cpu_recent=recent.with_sample(bytes(host.cpu_recent), usage.cpu_percent, now, host.sampled_at),
+        memory_used_mib=usage.memory_used_mib,
+        load=strain.load if strain else None,
+        pressure_cpu_percent=some.get("cpu"),
+        pressure_memory_percent=some.get("memory"),
+        pressure_io_percent=some.get("io"),
+        sampled_at=now,
+        seen_at=now,
+    )
+    store.record(HOST, {host.pk: _history(usage, strain)}, now.timestamp())
     total_mib = max(1, usage.memory_total_mib)
     shares = [(value * 100 / total_mib if value is not None else None) for value in (before[1], usage.memory_used_mib)]
     if _moved(before[0], usage.cpu_percent) or _moved(*shares):
         publish(f"host-{host.pk}", "hosts")
+
+
+def _history(usage: HostUsage, strain: Strain | None) -> tuple[float | None, ...]:
+    """In the order of history.series.HOST."""
+    some, full = (strain.some, strain.full) if strain else ({}, {})
+    return (
+        usage.cpu_percent,
+        usage.iowait_percent,
+        usage.memory_used_mib * 2**20,
+        strain.load if strain else None,
+        some.get("cpu"),
+        some.get("memory"),
+        some.get("io"),
+        full.get("memory"),
+        full.get("io"),
+    )
 
 
 def record_seen(host: Host) -> None:

@@ -12,7 +12,7 @@ compile_translations() {
 
 # compile_python: kvmweb cannot write __pycache__ into root's checkout, and would compile at every start.
 compile_python() {
-  .venv/bin/python -m compileall -q accounts consoles guests hosts inventory jobs kvmweb networking storage virt >/dev/null || true
+  .venv/bin/python -m compileall -q accounts consoles guests history hosts inventory jobs kvmweb networking storage virt >/dev/null || true
 }
 
 # collect_static: into $KVMWEB_STATIC_ROOT, when something that goes into it changed. Old files stay: pages that are

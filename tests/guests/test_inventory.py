@@ -8,13 +8,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from guests.inventory import apply_addresses, apply_states, apply_stats, refresh_guest, sync_guests
+from guests.inventory import apply_addresses, apply_states, refresh_guest, sync_guests
 from guests.models import Disk, Guest
 from jobs.models import Job, JobObject
 from networking.models import Network
 from storage.models import Pool, Volume
 from virt import domains, power
-from virt.types import DomainStats, GuestAddress
+from virt.types import GuestAddress
 
 from .conftest import TINY
 
@@ -182,27 +182,6 @@ def test_a_guest_under_creation_is_not_missing_until_its_job_ends(local_host, db
     held.delete()
     sync_guests(local_host, [], complete=True)
     assert not Guest.objects.exists()
-
-
-def test_statistics_become_percentages(local_host, db):
-    key = uuid.uuid4()
-    Guest.objects.create(host=local_host, uuid=key, name="a", state="running", vcpus=2, memory_mib=1024)
-    common = {"uuid": str(key), "name": "a", "state": "running", "reason": "booted", "sampled_at": 0.0, "vcpus": 2}
-    first = DomainStats(**common, cpu_time_ns=10**9, memory_rss_kib=300 * 1024)
-    second = DomainStats(
-        **common,
-        cpu_time_ns=11 * 10**9,
-        memory_rss_kib=400 * 1024,
-        memory_available_kib=1000 * 1024,
-        memory_usable_kib=600 * 1024,
-    )
-    apply_stats(local_host, [first], {}, 10)
-    assert Guest.objects.get().cpu_percent is None
-    apply_stats(local_host, [second], {key: first}, 10)
-    guest = Guest.objects.get()
-    assert (guest.cpu_percent, guest.memory_used_mib, guest.memory_held_mib) == (50.0, 400, 400)
-    apply_stats(local_host, [first], {key: second}, 10)  # started anew: the counter went back
-    assert Guest.objects.get().cpu_percent is None
 
 
 def test_addresses_that_others_can_use_are_kept(local_host, db, django_assert_num_queries):

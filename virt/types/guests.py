@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 from uuid import UUID
 
@@ -92,7 +92,9 @@ class NetStats:
 class DomainStats:
     """One sample of a guest. Counters only grow; rates are the difference of two samples divided by the time between.
 
-    `memory_used_kib` is known when the guest's balloon driver reports (it is current - usable).
+    What only QEMU itself knows (processors, memory, disks) was read at `asked_at`, which is earlier than `sampled_at`
+    where it was not asked this time. `memory_used_kib` is known when the guest's balloon driver reports (it is current
+    - usable).
     """
 
     uuid: str
@@ -100,7 +102,9 @@ class DomainStats:
     state: DomainState
     reason: str
     sampled_at: float  # time.monotonic()
+    asked_at: float | None = None  # time.monotonic(); None: not yet
     cpu_time_ns: int | None = None
+    cpu_wait_ns: int | None = None  # its vCPUs were ready to run, and the host's processors were busy with others
     vcpus: int | None = None
     memory_max_kib: int | None = None
     memory_current_kib: int | None = None
@@ -110,6 +114,24 @@ class DomainStats:
     memory_usable_kib: int | None = None
     blocks: tuple[BlockStats, ...] = ()
     nets: tuple[NetStats, ...] = ()
+
+    def completed_from(self, earlier: DomainStats) -> DomainStats:
+        """This sample with what only QEMU knows as of an earlier one, of the same guest."""
+        if self.asked_at is not None:
+            return self
+        return replace(
+            self,
+            asked_at=earlier.asked_at,
+            cpu_wait_ns=earlier.cpu_wait_ns,
+            vcpus=earlier.vcpus,
+            memory_max_kib=earlier.memory_max_kib,
+            memory_current_kib=earlier.memory_current_kib,
+            memory_rss_kib=earlier.memory_rss_kib,
+            memory_unused_kib=earlier.memory_unused_kib,
+            memory_available_kib=earlier.memory_available_kib,
+            memory_usable_kib=earlier.memory_usable_kib,
+            blocks=earlier.blocks,
+        )
 
     @property
     def memory_used_kib(self) -> int | None:

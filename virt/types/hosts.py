@@ -34,14 +34,16 @@ class HostCpuTimes:
 
     busy_ns: int
     total_ns: int
+    iowait_ns: int = 0  # idle, while something waited for a disk
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostUsage:
-    """`cpu_percent` is None on the first reading: it takes two."""
+    """The percentages are None on the first reading: they take two."""
 
     times: HostCpuTimes
     cpu_percent: float | None
+    iowait_percent: float | None = None
     memory_total_mib: int
     memory_used_mib: int
     memory_free_mib: int  # what guests could still get: free, buffers and page cache
