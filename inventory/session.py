@@ -33,7 +33,6 @@ BRIDGES_EVERY_S = 10.0
 STATES_EVERY_S = 20.0
 DEFINITIONS_EVERY_S, DEFINITIONS_AT_ONCE = 2.0, 10  # few at a time: an event never waits long for the lane
 POOLS_EVERY_S = 60.0
-SAMPLE_EVERY_S = 10.0
 SECOND_SAMPLE_S = 2.0  # a load is known from the second sample on
 DATABASE_RETRY_S, STORAGE_RETRY_S = 1.0, 5.0
 
@@ -194,7 +193,7 @@ class Session:
         await asyncio.sleep(SECOND_SAMPLE_S)
         while True:
             await self._samples.run("sample", self._sampler.take)
-            await asyncio.sleep(SAMPLE_EVERY_S)
+            await asyncio.sleep(self._sampler.pause_s)
 
     def _start(self, work: Coroutine[None, None, object]) -> None:
         task = asyncio.create_task(work)
