@@ -12,12 +12,14 @@ from django.utils.translation import gettext as _
 
 from hosts import inventory as hosts
 from hosts import services
+from hosts.hardware import rows as hardware
 from hosts.models import Host
 from jobs.models import Busy
 from virt.connection import Connection, connect
 from virt.errors import HostUnreachable
 from virt.events import EventFeed
-from virt.types import ConnectionClosed, Event
+from virt.nodedev import is_of_guest
+from virt.types import ConnectionClosed, Event, NodeDeviceEvent
 
 from . import sync
 from .changes import Changes
@@ -33,6 +35,7 @@ BRIDGES_EVERY_S = 10.0
 STATES_EVERY_S = 20.0
 DEFINITIONS_EVERY_S, DEFINITIONS_AT_ONCE = 2.0, 10  # few at a time: an event never waits long for the lane
 POOLS_EVERY_S = 60.0
+DEVICES_EVERY_S, DEVICES_COALESCE_S = 300.0, 1.0  # cards that are split into many devices tell of each
 SECOND_SAMPLE_S = 2.0  # a load is known from the second sample on
 DATABASE_RETRY_S, STORAGE_RETRY_S = 1.0, 5.0
 
@@ -53,7 +56,7 @@ class Session:
         self._conn: Connection | None = None
         self._feed: EventFeed | None = None
         self._changes = Changes()
-        self._wake, self._wake_storage = asyncio.Event(), asyncio.Event()
+        self._wake, self._wake_storage, self._wake_devices = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._closed: ConnectionClosed | None = None
         self._asked = False
         self._to_read: list[str] = []  # guests whose definitions are to be compared in this round
@@ -72,6 +75,7 @@ class Session:
             conn = await self._lane.run(self._arrive)
             self._start(self._follow_storage())
             self._start(self._take_samples())
+            self._start(self._follow_devices())
             await self._follow(conn)
         finally:
             for task in self._tasks:
@@ -124,6 +128,8 @@ class Session:
             self._closed = event
             self._wake.set()
             return
+        if isinstance(event, NodeDeviceEvent) and not is_of_guest(event.name):
+            self._wake_devices.set()
         self._changes.note(event)
         if self._changes:
             self._wake.set()
@@ -145,6 +151,7 @@ class Session:
             if self._asked:
                 self._pools_due = 0.0
                 self._wake_storage.set()
+                self._wake_devices.set()
                 self._asked = not await self._tolerant(lambda: sync.everything(self.host, conn))
             for every, work in turns.items():
                 if due[every] <= time.monotonic():
@@ -194,6 +201,13 @@ class Session:
         while True:
             await self._samples.run("sample", self._sampler.take)
             await asyncio.sleep(self._sampler.pause_s)
+
+    async def _follow_devices(self) -> None:
+        while True:
+            went_well = await self._samples.run("devices", lambda conn: hardware.refresh(self.host, conn))
+            await _wait(self._wake_devices, DEVICES_EVERY_S if went_well else STORAGE_RETRY_S)
+            await asyncio.sleep(DEVICES_COALESCE_S)
+            self._wake_devices.clear()
 
     def _start(self, work: Coroutine[None, None, object]) -> None:
         task = asyncio.create_task(work)
