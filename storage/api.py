@@ -16,7 +16,7 @@ from jobs.rest import JobOut, accepted
 from virt import osinfo
 from virt.types import OsChoice
 
-from . import lists, services
+from . import copy_api, lists, services
 from .models import Iso, Pool, Volume
 from .rest import (
     MAX_BYTES,
@@ -26,7 +26,6 @@ from .rest import (
     Lines,
     PoolOut,
     PoolPatch,
-    ResizeIn,
     SystemOut,
     VolumeDetailOut,
     VolumeIn,
@@ -37,6 +36,7 @@ from .rows import IsoLine, PoolLine, VolumeLine, iso_lines, pool_lines, volume_l
 pools_router = Router(tags=["pools"])
 volumes_router = Router(tags=["volumes"])
 isos_router = Router(tags=["isos"])
+volumes_router.add_router("", copy_api.router)
 
 Accepted = Status[Job]
 RowId = Annotated[int, Query(ge=0, le=MAX_BYTES)]
@@ -121,13 +121,6 @@ def create_volume(request: HttpRequest, body: VolumeIn, response: HttpResponse) 
         pool, body.name, body.capacity_bytes, body.format, by=actor(request), preallocation=body.preallocation
     )
     return accepted(response, job)
-
-
-@volumes_router.post("/{int:volume_id}/resize", response=_JOB)
-def resize_volume(request: HttpRequest, volume_id: int, body: ResizeIn, response: HttpResponse) -> Accepted:
-    """Grow a volume that no running guest has open. It cannot be made smaller."""
-    volume = _volume(request, volume_id, "configure")
-    return accepted(response, services.resize_volume(volume, body.capacity_bytes, by=actor(request)))
 
 
 @volumes_router.delete("/{int:volume_id}", response=_JOB)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from virt import osinfo
 from virt.errors import UserError
 
-from .models import Iso, Pool, Volume
+from .models import Iso, Pool
 from .rules import FILE_POOLS, FORMATS
 
 GIB = 1024**3
@@ -26,7 +26,7 @@ class ServiceForm(forms.Form):
         self.add_error(name if name in self.fields else None, str(error))
 
 
-def _size_field(**options: Any) -> forms.DecimalField:
+def size_field(**options: Any) -> forms.DecimalField:
     widget = forms.NumberInput(attrs={"step": "any", "inputmode": "decimal", "autocomplete": "off"})
     return forms.DecimalField(label=gettext_lazy("Size"), max_digits=16, decimal_places=6, widget=widget, **options)
 
@@ -35,7 +35,7 @@ class VolumeForm(ServiceForm):
     name = forms.CharField(
         max_length=255, label=gettext_lazy("Name"), help_text=gettext_lazy("A file name, e.g. web-01-data.qcow2.")
     )
-    size_gib = _size_field(initial=20)
+    size_gib = size_field(initial=20)
     image_format = forms.ChoiceField(
         label=gettext_lazy("Format"),
         choices=[(name, name) for name in FORMATS],
@@ -53,18 +53,6 @@ class VolumeForm(ServiceForm):
         super().__init__(data)
         if pool.type not in FILE_POOLS:
             self.fields["image_format"].choices = [("raw", "raw")]  # type: ignore[attr-defined]
-
-    @property
-    def capacity_bytes(self) -> int:
-        return to_bytes(self.cleaned_data["size_gib"])
-
-
-class GrowForm(ServiceForm):
-    size_gib = _size_field()
-
-    def __init__(self, data: QueryDict | None, *, volume: Volume) -> None:
-        now = (Decimal(volume.capacity_bytes) / GIB).quantize(Decimal("0.001")).normalize()
-        super().__init__(data, initial={"size_gib": f"{now:f}"})
 
     @property
     def capacity_bytes(self) -> int:

@@ -151,10 +151,6 @@ class VolumeIn(Schema):
     preallocation: str = Field("none", description="full takes all the space now, none takes it as it is written to")
 
 
-class ResizeIn(Schema):
-    capacity_bytes: int = Field(ge=-MAX_BYTES, le=MAX_BYTES)
-
-
 class IsoPatch(Schema):
     os_id: str | None = Field(
         None, description="One of GET /isos/systems; empty: as it is recognised at the next check."

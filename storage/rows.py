@@ -19,7 +19,7 @@ from hosts.models import Host
 from jobs.models import Job, JobObject
 
 from .models import Iso, Pool, Volume
-from .rules import FORMATS, Users, users_of
+from .rules import FILE_POOLS, FORMATS, Users, users_of
 
 NEW_FOR = timedelta(days=1)
 SHOWN_GUESTS = 50
@@ -126,8 +126,17 @@ class VolumeLine(_Used):
         return self.volume.iso.pk if hasattr(self.volume, "iso") else None
 
     @property
-    def can_grow(self) -> bool:
-        return self.can_configure and self.volume.format in FORMATS and self.volume.missing_since is None
+    def can_resize(self) -> bool:
+        is_disk = self.volume.format in FORMATS or self.volume.pool.type not in FILE_POOLS
+        return self.can_configure and is_disk and self.volume.missing_since is None
+
+    @property
+    def can_copy(self) -> bool:
+        return self.can_configure and self.volume.missing_since is None and self.volume.pool.is_active
+
+    @property
+    def can_move(self) -> bool:
+        return self.can_copy and self.iso_id is None
 
 
 class Trust(NamedTuple):

@@ -50,7 +50,7 @@ def check_unused(volume: Volume) -> None:
         raise in_use_by(volume.name, names)
     if overlay := overlays_of(volume).first():
         sentence = _(
-            "%(name)s was not deleted. The volume %(overlay)s lies on it and would be lost. Delete that one first."
+            "%(name)s is left as it is. The volume %(overlay)s lies on it and would be lost. Delete that one first."
         )
         raise VolumeInUse(sentence % {"name": volume.name, "overlay": overlay.name})
 
@@ -69,8 +69,8 @@ def in_use_by(name: str, guests: list[str]) -> VolumeInUse:
         others = ngettext("%(guests)s and %(more)d more", "%(guests)s and %(more)d more", more)
         shown = others % {"guests": shown, "more": more}
     sentence = ngettext(
-        "%(name)s was not deleted. The guest %(guests)s uses it. Take it out of that guest first.",
-        "%(name)s was not deleted. The guests %(guests)s use it. Take it out of them first.",
+        "%(name)s is left as it is. The guest %(guests)s uses it. Take it out of that guest first.",
+        "%(name)s is left as it is. The guests %(guests)s use it. Take it out of them first.",
         len(guests),
     )
     return VolumeInUse(sentence % {"name": name, "guests": shown})

@@ -1,7 +1,7 @@
 """What can be done with pools, volumes and images. The caller has asked `permitted` for the objects that it passes."""
 
 import re
-from typing import Any, get_args
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -13,15 +13,15 @@ from jobs.models import Busy, Job, Ref
 from jobs.tasks import JobTask
 from virt import osinfo, validate
 from virt.errors import Invalid, VolumeInUse, WrongState
-from virt.volumes import Preallocation
 
 from . import tasks
+from .checks import PREALLOCATIONS, check_format, check_present, host_ref, volume_ref
+from .copying import copy_volume as copy_volume
+from .copying import move_volume as move_volume
 from .images import refs, start_check
 from .making import exists_already
 from .models import Iso, Pool, Upload, Volume
-from .rules import FILE_POOLS, FORMATS, check_active, check_room, check_unused, gib
-
-PREALLOCATIONS: tuple[str, ...] = get_args(Preallocation)
+from .rules import FILE_POOLS, FORMATS, check_active, check_room, check_unused, gib, overlays_of
 
 
 # --- pools ------------------------------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def set_pool_autostart(pool: Pool, autostart: bool, *, by: User) -> Job:
 def _pool_job(task: JobTask, pool: Pool, title: str, by: User, **arguments: Any) -> Job:
     if pool.missing_since:
         check_active(pool)
-    held = [Ref("pool", pool.pk, pool.name, exclusive=True), _host_of(pool)]
+    held = [Ref("pool", pool.pk, pool.name, exclusive=True), host_ref(pool)]
     job = Job.start(task, title=title % {"pool": pool.name}, by=by, objects=held, pool_id=pool.pk, **arguments)
     publish("pools")  # the list does not follow each of its rows
     return job
@@ -78,7 +78,7 @@ def create_volume(
         tasks.create_volume,
         title=_("Create the volume %(name)s") % {"name": name},
         by=by,
-        objects=[Ref("pool", pool.pk, pool.name), _host_of(pool)],
+        objects=[Ref("pool", pool.pk, pool.name), host_ref(pool)],
         pool_id=pool.pk,
         name=name,
         capacity_bytes=capacity_bytes,
@@ -87,63 +87,85 @@ def create_volume(
     )
 
 
-def check_format(pool: Pool, image_format: str) -> None:
-    """Raise Invalid unless volumes of `image_format` can be made in the pool."""
-    if image_format not in FORMATS:
-        raise Invalid(_("The format must be one of: %(formats)s.") % {"formats": ", ".join(FORMATS)}, field="format")
-    if pool.type not in FILE_POOLS and image_format != "raw":
-        sentence = _(
-            "Volumes of the pool %(pool)s are block devices, which hold raw disks only. Choose the format raw."
-        )
-        raise Invalid(sentence % {"pool": pool.name}, field="format")
+def resize_volume(volume: Volume, capacity_bytes: int, *, by: User, shrink: bool = False) -> Job:
+    """Grow a volume; a running guest that has it sees the new size at once.
 
-
-def resize_volume(volume: Volume, capacity_bytes: int, *, by: User) -> Job:
-    """Grow a volume that no running guest has open.
-
-    Shrinking is refused: it would cut off the end of a file system that we cannot see. Raises Invalid (field
-    "capacity_bytes"), VolumeInUse, PoolFull or WrongState.
+    With `shrink` it may become smaller, while no guest runs with it; the job then proves that nothing lies in the part
+    that goes, and refuses otherwise. Raises Invalid (field "capacity_bytes"), VolumeInUse, PoolFull or WrongState.
     """
     capacity_bytes = validate.disk_bytes(capacity_bytes)
     check_resizable(volume)
-    if capacity_bytes <= volume.capacity_bytes:
-        sentence = _("%(name)s has %(size)s already, and a volume can only grow: making it smaller would cut off data.")
-        raise Invalid(sentence % {"name": volume.name, "size": gib(volume.capacity_bytes)}, field="capacity_bytes")
-    check_room(volume.pool, capacity_bytes, now_bytes=volume.capacity_bytes, image_format=volume.format)
+    words = {"name": volume.name, "size": gib(volume.capacity_bytes)}
+    if capacity_bytes == volume.capacity_bytes:
+        raise Invalid(_("%(name)s has %(size)s already.") % words, field="capacity_bytes")
+    if capacity_bytes < volume.capacity_bytes:
+        if not shrink:
+            sentence = _("%(name)s has %(size)s already. Allow it to be made smaller, or ask for more.")
+            raise Invalid(sentence % words, field="capacity_bytes")
+        check_shrinkable(volume)
+    else:
+        check_room(volume.pool, capacity_bytes, now_bytes=volume.capacity_bytes, image_format=volume.format)
+    title = (
+        _("Grow %(name)s to %(size)s") if capacity_bytes > volume.capacity_bytes else _("Shrink %(name)s to %(size)s")
+    )
     return Job.start(
         tasks.resize_volume,
-        title=_("Grow %(name)s to %(size)s") % {"name": volume.name, "size": gib(capacity_bytes)},
+        title=title % {"name": volume.name, "size": gib(capacity_bytes)},
         by=by,
-        objects=[_held(volume), Ref("pool", volume.pool_id, volume.pool.name), _host_of(volume.pool)],
+        objects=[volume_ref(volume), Ref("pool", volume.pool_id, volume.pool.name), host_ref(volume.pool)],
         volume_id=volume.pk,
         capacity_bytes=capacity_bytes,
+        shrink=shrink,
     )
 
 
 def check_resizable(volume: Volume) -> None:
-    """Raise WrongState or VolumeInUse when the volume cannot grow now."""
-    _check_present(volume)
-    if volume.format not in FORMATS:
+    """Raise WrongState or VolumeInUse when the volume cannot be given another size now."""
+    check_present(volume)
+    if volume.format not in FORMATS and volume.pool.type in FILE_POOLS:
         sentence = _("%(name)s is not a disk that can grow: its format is %(format)s.")
         raise WrongState(sentence % {"name": volume.name, "format": volume.format or _("unknown")})
+    if overlay := overlays_of(volume).first():
+        sentence = _("%(name)s keeps its size: the volume %(overlay)s lies on it.")
+        raise VolumeInUse(sentence % {"name": volume.name, "overlay": overlay.name})
+
+
+def check_shrinkable(volume: Volume) -> None:
+    """Raise VolumeInUse while a guest runs with it."""
     for disk in volume.used_by.filter(guest__missing_since=None).select_related("guest"):
         if disk.guest.is_on:
-            sentence = _(
-                "%(name)s was not grown. The running guest %(guest)s has it open. Shut %(guest)s down and try again."
-            )
+            sentence = _("%(name)s was not made smaller. The running guest %(guest)s has it open. Shut it down first.")
             raise VolumeInUse(sentence % {"name": volume.name, "guest": disk.guest.name})
+
+
+def wipe_volume(volume: Volume, *, by: User) -> Job:
+    """Overwrite a volume with zeros; it stays where it is, empty. Raises VolumeInUse, WrongState or Busy."""
+    check_wipeable(volume)
+    return Job.start(
+        tasks.wipe_volume,
+        title=_("Wipe %(name)s") % {"name": volume.name},
+        by=by,
+        objects=[volume_ref(volume), Ref("pool", volume.pool_id, volume.pool.name), host_ref(volume.pool)],
+        volume_id=volume.pk,
+    )
+
+
+def check_wipeable(volume: Volume) -> None:
+    """Raise VolumeInUse, naming who needs what is on it, or WrongState when its pool is stopped."""
+    check_present(volume)
+    check_unused(volume)
 
 
 def delete_volume(volume: Volume, *, by: User) -> Job:
     """Delete the file and all that is in it; of a volume that is missing only the row. Raises VolumeInUse or Busy."""
     check_deletable(volume)
     iso = Iso.objects.filter(volume=volume).select_related("volume__pool__host").first()
-    held = refs(iso) if iso else [_held(volume)]
+    held = refs(iso) if iso else [volume_ref(volume)]
     job = Job.start(
         tasks.delete_volume,
         title=_("Delete %(name)s") % {"name": volume.name},
         by=by,
-        objects=[*held, Ref("pool", volume.pool_id, volume.pool.name), _host_of(volume.pool)],
+        objects=[*held, Ref("pool", volume.pool_id, volume.pool.name), host_ref(volume.pool)],
         volume_id=volume.pk,
     )
     publish("volumes", "isos")  # lists do not follow each of their rows
@@ -155,12 +177,6 @@ def check_deletable(volume: Volume) -> None:
     if volume.missing_since is None:
         check_unused(volume)
         check_active(volume.pool)
-
-
-def _check_present(volume: Volume) -> None:
-    if volume.missing_since:
-        raise WrongState(_("%(name)s is not in its pool any more.") % {"name": volume.name})
-    check_active(volume.pool)
 
 
 # --- images -----------------------------------------------------------------------------------------------------------
@@ -208,7 +224,7 @@ def _image_of(upload: Upload) -> Iso:
 
 def inspect_iso(iso: Iso, *, by: User) -> Job:
     """Look at the image again and compute its SHA-256. Raises WrongState or Busy."""
-    _check_present(iso.volume)
+    check_present(iso.volume)
     return start_check(iso, by=by)
 
 
@@ -238,11 +254,3 @@ def set_sha256_expected(iso: Iso, sha256: str, *, by: User) -> None:
     iso.save(update_fields=["sha256_expected"])
     audit.record(by, "set_iso_checksum", kind="iso", object_id=iso.pk, name=iso.name, detail=wanted)
     tasks.tell(iso)
-
-
-def _held(volume: Volume) -> Ref:
-    return Ref("volume", volume.pk, volume.name, exclusive=True)
-
-
-def _host_of(pool: Pool) -> Ref:
-    return Ref("host", pool.host_id, pool.host.name)

@@ -10,13 +10,15 @@ from django.utils.translation import gettext as _
 
 from jobs.live import publish
 from jobs.tasks import RunningJob, job_task
-from virt import pools, volumes
+from virt import disk_users, pools, shrinking, volumes
 from virt.connection import Connection
 from virt.errors import PoolBusy, PoolNotFound, UserError, VolumeNotFound
 from virt.volume_xml import VolumeXML
 from virt.volumes import Preallocation
 
 from . import inventory, media
+from .copy_tasks import copy_volume as copy_volume  # Celery looks for tasks here
+from .copy_tasks import move_volume as move_volume
 from .images import check_next
 from .making import make_volume
 from .models import Iso, Pool, Volume
@@ -156,8 +158,8 @@ def create_volume(
 
 
 @job_task()
-def resize_volume(job: RunningJob, *, volume_id: int, capacity_bytes: int) -> dict[str, Any]:
-    """Grow a volume that no running guest has open."""
+def resize_volume(job: RunningJob, *, volume_id: int, capacity_bytes: int, shrink: bool = False) -> dict[str, Any]:
+    """Give a volume another size: larger also under a running guest, smaller only where nothing is lost."""
     volume = Volume.objects.select_related("pool__host").get(pk=volume_id)
     host, pool = volume.pool.host, volume.pool
     with host.connect() as conn:
@@ -165,10 +167,43 @@ def resize_volume(job: RunningJob, *, volume_id: int, capacity_bytes: int) -> di
         inventory.refresh_pool(host, conn, pool.name, rescan=True)
         volume = Volume.objects.select_related("pool").get(pk=volume_id)
         check_room(volume.pool, capacity_bytes, now_bytes=volume.capacity_bytes, image_format=volume.format)
-        job.step(_("Growing %(name)s") % {"name": volume.name})
-        reached = volumes.resize_volume(conn, pool.name, volume.name, capacity_bytes=capacity_bytes)
+        reached = _resize(job, conn, volume, capacity_bytes, shrink)
         inventory.refresh_pool(host, conn, pool.name)
     return {"volume_id": volume_id, "capacity_bytes": reached}
+
+
+def _resize(job: RunningJob, conn: Connection, volume: Volume, capacity_bytes: int, shrink: bool) -> int:
+    pool, name = volume.pool.name, volume.name
+    writer = disk_users.only_writer(conn, volume.path, name)
+    if writer and capacity_bytes > volume.capacity_bytes:
+        job.step(_("Growing %(name)s while %(guest)s runs") % {"name": name, "guest": writer.guest})
+        return volumes.grow_open_volume(
+            conn, pool, name, capacity_bytes=capacity_bytes, uuid=writer.uuid, target=writer.target
+        )
+    if shrink and capacity_bytes < volume.capacity_bytes:
+        job.step(_("Looking whether anything lies in the part of %(name)s that goes") % {"name": name})
+        shrinking.check_shrink(conn, pool, name, capacity_bytes)
+        job.step(_("Making %(name)s smaller") % {"name": name})
+    else:
+        job.step(_("Growing %(name)s") % {"name": name})
+    return volumes.resize_volume(conn, pool, name, capacity_bytes=capacity_bytes, shrink=shrink)
+
+
+@job_task(soft_time_limit=DAY_S)
+def wipe_volume(job: RunningJob, *, volume_id: int) -> dict[str, Any]:
+    """Overwrite a volume that nobody uses with zeros."""
+    volume = Volume.objects.select_related("pool__host").get(pk=volume_id)
+    host, pool = volume.pool.host, volume.pool
+    with host.connect() as conn:
+        job.step(_("Looking who uses %(name)s") % {"name": volume.name})
+        inventory.refresh_pool(host, conn, pool.name)
+        check_unused(volume)
+        if guests := volumes.guests_using(conn, volume.path):
+            raise in_use_by(volume.name, [guest.name for guest in guests])
+        job.step(_("Overwriting %(name)s with zeros") % {"name": volume.name})
+        volumes.wipe_volume(conn, pool.name, volume.name)
+        inventory.refresh_pool(host, conn, pool.name, rescan=True)
+    return {"volume_id": volume_id}
 
 
 @job_task()

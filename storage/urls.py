@@ -1,10 +1,14 @@
 from django.urls import path
 
-from . import iso_views, views
+from . import copy_views, iso_views, views
+from .fetching import views as fetch_views
 
 app_name = "storage"
 urlpatterns = [
     path("isos/", iso_views.isos, name="isos"),
+    path("isos/fetch/", fetch_views.fetch, name="fetch"),
+    path("isos/fetch/entry/", fetch_views.fetch_entry, name="fetch_entry"),
+    path("isos/catalogue/refresh/", fetch_views.refresh, name="catalogue_refresh"),
     path("isos/<int:pk>/", iso_views.iso, name="iso"),
     path("isos/<int:pk>/menu/", iso_views.iso_menu, name="iso_menu"),
     path("isos/<int:pk>/row/", iso_views.iso_row, name="iso_row"),
@@ -26,6 +30,9 @@ urlpatterns = [
     path("volumes/<int:pk>/", views.volume, name="volume"),
     path("volumes/<int:pk>/menu/", views.volume_menu, name="volume_menu"),
     path("volumes/<int:pk>/row/", views.volume_row, name="volume_row"),
-    path("volumes/<int:pk>/grow/", views.volume_grow, name="volume_grow"),
+    path("volumes/<int:pk>/resize/", copy_views.volume_resize, name="volume_resize"),
+    path("volumes/<int:pk>/copy/", copy_views.volume_copy, name="volume_copy"),
+    path("volumes/<int:pk>/move/", copy_views.volume_move, name="volume_move"),
+    path("volumes/<int:pk>/wipe/", copy_views.volume_wipe, name="volume_wipe"),
     path("volumes/<int:pk>/delete/", views.volume_delete, name="volume_delete"),
 ]

@@ -12,7 +12,7 @@ from accounts.rest import actor
 from virt.errors import Invalid, UserError
 
 from . import lists, rules, services
-from .forms import GrowForm, VolumeForm
+from .forms import VolumeForm
 from .models import Pool, Volume
 from .rows import backing_chain, guests_of, pool_lines, volume_lines
 from .shell import virsh
@@ -187,23 +187,6 @@ def volume_new(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             return redirect(found)
     return render(request, "storage/volume_new.html", {"pool": found, "form": form}, status=422 if form.errors else 200)
-
-
-@require_http_methods(["GET", "POST"])
-def volume_grow(request: HttpRequest, pk: int) -> HttpResponse:
-    found = _volume(request, pk, "configure")
-    services.check_resizable(found)
-    form = GrowForm(request.POST or None, volume=found)
-    if request.method == "POST" and form.is_valid():
-        try:
-            services.resize_volume(found, form.capacity_bytes, by=actor(request))
-        except UserError as error:
-            form.refuse(error)
-        else:
-            return redirect(found)
-    return render(
-        request, "storage/volume_grow.html", {"volume": found, "form": form}, status=422 if form.errors else 200
-    )
 
 
 @require_http_methods(["GET", "POST"])

@@ -32,7 +32,10 @@ kvm_probe                probe_kvm(conn) -> KvmProbe
 pools                    list_pools pool_info find_pool ensure_dir_pool start_pool stop_pool refresh_pool
                          set_pool_autostart delete_pool
 volumes                  list_volumes volume_info volume_by_path create_volume delete_volume resize_volume clone_volume
-                         wipe_volume guests_using
+                         grow_open_volume wipe_volume guests_using
+qcow2, image_check       headers and tables of images; check_image: refers it to files that it must not?
+shrinking                check_shrink: may the end of a disk be cut off?
+disk_users, disk_copy    disk_uses only_writer; copy_open_disk at_rest stop_copy: copies that can be watched and stopped
 transfer                 read_range download upload
 networks, bridges        list_networks network_info start_network stop_network set_network_autostart ensure_default
                          leases; list_bridges

@@ -189,6 +189,20 @@ class DomainXML:
         if path:
             _insert_before(disk, "target", source_element(path, is_block=is_block))
 
+    def set_disk_image(self, target: str, path: str, *, image_format: str, is_block: bool = False) -> None:
+        """Let a disk be another image; its bus, serial and everything else stay."""
+        disk = self._disk(target)
+        if disk.get("device", "disk") not in ("disk", "lun"):
+            raise Invalid(f"{target} is a drive for media, not a disk.", field="target")
+        for element in [*disk.findall("source"), *disk.findall("backingStore"), *disk.findall("mirror")]:
+            _remove(element)
+        disk.set("type", "block" if is_block else "file")
+        _insert_before(disk, "target", source_element(path, is_block=is_block))
+        driver = disk.find("driver")
+        if driver is None:
+            driver = _insert_before(disk, "source", E.driver(name="qemu"))
+        driver.set("type", image_format)
+
     def set_vnc(self, *, listen: str = "none", address: str = "127.0.0.1") -> None:
         """Have one VNC display: "none" is reached through libvirt only, "address" on a TCP port that libvirt picks."""
         if listen not in ("none", "address"):

@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 PROBE_PREFIX = "kvmweb-probe-"
 """Guests of this name are ours, live for seconds (`virt.kvm_probe`), and appear in no list and no event."""
+COPY_PREFIX = "kvmweb-copy-"
+"""So are these: they copy a disk (`virt.disk_copy`) and never run anything."""
 
 _STATES = {
     libvirt.VIR_DOMAIN_NOSTATE: DomainState.RUNNING,  # drivers that do not tell, for a guest that is there
@@ -61,7 +63,7 @@ def domain_state_of(state: int, reason: int) -> tuple[DomainState, str]:
 
 def is_probe(name: str) -> bool:
     """Whether a guest of that name is our own short-lived one."""
-    return name.startswith(PROBE_PREFIX)
+    return name.startswith((PROBE_PREFIX, COPY_PREFIX))
 
 
 def on_guest(

@@ -12,7 +12,7 @@ import libvirt
 from virt import validate
 from virt.connection import Connection
 from virt.domain_summary import parse_domain
-from virt.domains import list_domains
+from virt.domains import list_domains, on_guest
 from virt.errors import Invalid, PoolNotFound, VolumeExists, VolumeInUse, VolumeNotFound, WrongState
 from virt.libvirt_errors import from_libvirt
 from virt.pools import REFRESH_TIMEOUT_S, refresh_if_idle
@@ -138,28 +138,50 @@ def delete_volume(conn: Connection, pool: str, name: str) -> bool:
     return True
 
 
-def resize_volume(conn: Connection, pool: str, name: str, *, capacity_bytes: int) -> int:
-    """Grow a volume and return its new capacity in bytes, as libvirt reports it.
+def resize_volume(conn: Connection, pool: str, name: str, *, capacity_bytes: int, shrink: bool = False) -> int:
+    """Grow a volume that no running guest has open and return its new capacity in bytes, as libvirt reports it.
 
-    libvirt rounds to what the format can hold, so the result may differ from `capacity_bytes`.
-    Shrinking is refused: it would cut off the end of a file system that we cannot see.
+    libvirt rounds to what the format can hold, so the result may differ from `capacity_bytes`. Making it smaller cuts
+    its end off and wants `shrink`: ask `virt.shrinking` first whether anything is there.
     Raises VolumeNotFound, VolumeInUse (a running guest has it open), Invalid or PoolFull.
     https://libvirt.org/html/libvirt-libvirt-storage.html#virStorageVolResize
     """
     validate.disk_bytes(capacity_bytes)
     info = volume_info(conn, pool, name)
-    if capacity_bytes < info.capacity_bytes:
+    if capacity_bytes < info.capacity_bytes and not shrink:
         raise Invalid(
             f"Disk {name} has {info.capacity_bytes} bytes and can only grow: shrinking would cut off data.",
             field="capacity_bytes",
         )
     _refuse_if_open(conn, info.path, name)
+    flags = libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK if capacity_bytes < info.capacity_bytes else 0
 
     def action(volume: libvirt.virStorageVol) -> int:
-        volume.resize(capacity_bytes, 0)
+        volume.resize(capacity_bytes, flags)
         return int(volume.info()[1])
 
     return on_volume(conn, pool, name, f"resize volume {name}", action, timeout_s=COPY_TIMEOUT_S)
+
+
+def grow_open_volume(conn: Connection, pool: str, name: str, *, capacity_bytes: int, uuid: str, target: str) -> int:
+    """Grow a volume under the running guest that has it as its disk `target`, which sees the new size at once.
+
+    Returns the new capacity in bytes. A file is grown by QEMU, which has it open; of a block device the volume first.
+    https://libvirt.org/html/libvirt-libvirt-domain.html#virDomainBlockResize
+    """
+    validate.disk_bytes(capacity_bytes)
+    info = volume_info(conn, pool, name)
+    if capacity_bytes < info.capacity_bytes:
+        raise Invalid(f"Disk {name} is open in a running guest and can only grow.", field="capacity_bytes")
+    if info.type == "block":
+        on_volume(conn, pool, name, f"resize volume {name}", lambda volume: volume.resize(capacity_bytes, 0))
+
+    def action(domain: libvirt.virDomain) -> None:
+        domain.blockResize(target, capacity_bytes, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+
+    on_guest(conn, uuid, f"grow disk {target} of guest {{}}", action, timeout_s=COPY_TIMEOUT_S)
+    conn.call(lambda handle: refresh_if_idle(active_pool(handle, pool)), f"refresh pool {pool}")
+    return volume_info(conn, pool, name).capacity_bytes
 
 
 def clone_volume(conn: Connection, pool: str, name: str, copy: VolumeXML, *, to_pool: str | None = None) -> VolumeInfo:
@@ -200,13 +222,13 @@ def _uses(conn: Connection, info: DomainInfo, path: str) -> bool:
     wanted = os.path.normpath(path)
     for xml in {info.xml, info.live_xml or info.xml}:
         for disk in parse_domain(xml).disks:
-            source = _path(conn, disk.pool, disk.volume) if disk.pool and disk.volume else disk.source
+            source = path_of(conn, disk.pool, disk.volume) if disk.pool and disk.volume else disk.source
             if wanted in map(os.path.normpath, filter(None, (source, *disk.backing_paths))):
                 return True
     return False
 
 
-def _path(conn: Connection, pool: str, volume: str) -> str:
+def path_of(conn: Connection, pool: str, volume: str) -> str:
     """Where a volume is, empty when libvirt does not know: a guest may name what is not there."""
 
     def work(handle: libvirt.virConnect) -> str:

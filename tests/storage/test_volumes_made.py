@@ -193,7 +193,7 @@ def test_taking_back_is_safe_to_repeat_and_when_there_is_nothing(made, pool, vir
     assert not Volume.objects.exists()
 
 
-def test_a_volume_grows_and_never_shrinks(made, admin):
+def test_a_volume_grows_and_shrinks_only_when_asked(made, admin):
     for size in (64 * MIB, 32 * MIB):
         with pytest.raises(Invalid) as refused:
             services.resize_volume(made, size, by=admin)
@@ -206,15 +206,19 @@ def test_a_volume_grows_and_never_shrinks(made, admin):
         services.resize_volume(made, 2**59, by=admin)
 
 
-def test_a_disk_of_a_running_guest_neither_grows_nor_goes(made, admin, new_guest):
+def test_a_disk_of_a_running_guest_grows_and_neither_shrinks_nor_goes(made, admin, new_guest, virsh):
     guest = new_guest(made.path, start=True)
-    grow = run(services.resize_volume(made, 128 * MIB, by=admin))
-    assert (grow.status, grow.error_code) == ("failed", "volume_in_use")
-    assert guest in grow.error
+    assert run(services.resize_volume(made, 128 * MIB, by=admin)).status == "succeeded"
+    made.refresh_from_db()
+    assert made.capacity_bytes == 128 * MIB
+    assert str(128 * MIB) in virsh("domblkinfo", guest, "vda")
+    shrink = run(services.resize_volume(made, 64 * MIB, by=admin, shrink=True))
+    assert (shrink.status, shrink.error_code) == ("failed", "volume_in_use")
+    assert guest in shrink.error
     delete = run(services.delete_volume(made, by=admin))
     assert (delete.status, delete.error_code) == ("failed", "volume_in_use")
     assert guest in delete.error
-    assert qemu_info_of_open(made)["virtual-size"] == 64 * MIB
+    assert qemu_info_of_open(made)["virtual-size"] == 128 * MIB
 
 
 def qemu_info_of_open(volume):

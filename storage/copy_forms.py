@@ -1,0 +1,101 @@
+"""Forms that copy, move and resize volumes."""
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import User
+
+from .copying import suggested_name
+from .forms import GIB, ServiceForm, size_field, to_bytes
+from .models import Pool, Volume
+from .rules import FORMATS
+
+
+class PoolField(forms.ModelChoiceField[Pool]):
+    def label_from_instance(self, pool: Pool) -> str:
+        words = {"pool": pool.name, "host": pool.host.name, "free": f"{pool.available_bytes / GIB:.1f}"}
+        return _("%(pool)s on %(host)s, %(free)s GiB free") % words
+
+
+class ResizeForm(ServiceForm):
+    size_gib = size_field()
+    shrink = forms.BooleanField(
+        required=False,
+        label=gettext_lazy("Let it become smaller"),
+        help_text=gettext_lazy(
+            "Only where it can be proved that nothing is lost: the end of the disk holds zeros, and its partitions end "
+            "before. Otherwise the job refuses and says why."
+        ),
+    )
+
+    def __init__(self, data: QueryDict | None, *, volume: Volume) -> None:
+        now = (Decimal(volume.capacity_bytes) / GIB).quantize(Decimal("0.001")).normalize()
+        super().__init__(data, initial={"size_gib": f"{now:f}"})
+
+    @property
+    def capacity_bytes(self) -> int:
+        return to_bytes(self.cleaned_data["size_gib"])
+
+
+class _IntoPoolForm(ServiceForm):
+    pool = PoolField(queryset=Pool.objects.none(), empty_label=None, label=gettext_lazy("Into the pool"))
+    name = forms.CharField(max_length=255, label=gettext_lazy("Name"))
+    image_format = forms.ChoiceField(
+        required=False,
+        label=gettext_lazy("Format"),
+        choices=[("", gettext_lazy("as it is")), *((name, name) for name in FORMATS)],
+        help_text=gettext_lazy("Another format than now converts it on the way."),
+    )
+
+    def __init__(self, data: QueryDict | None, *, volume: Volume, pools: QuerySet[Pool], name: str) -> None:
+        super().__init__(data, initial={"pool": volume.pool_id, "name": name})
+        self.fields["pool"].queryset = pools  # type: ignore[attr-defined]
+
+    def arguments(self) -> dict[str, Any]:
+        """For the service."""
+        data = self.cleaned_data
+        return {"pool": data["pool"], "name": data["name"], "image_format": data["image_format"]}
+
+
+class CopyForm(_IntoPoolForm):
+    in_full = forms.BooleanField(
+        required=False,
+        label=gettext_lazy("Take all the space now"),
+        help_text=gettext_lazy("The disk can then never run out of space; making it takes longer."),
+    )
+
+    def __init__(self, data: QueryDict | None, *, volume: Volume, user: User) -> None:
+        pools = usable_pools(user)
+        super().__init__(data, volume=volume, pools=pools, name=suggested_name(volume, volume.pool))
+
+    def arguments(self) -> dict[str, Any]:
+        return {**super().arguments(), "preallocation": "full" if self.cleaned_data["in_full"] else "none"}
+
+
+class MoveForm(_IntoPoolForm):
+    keep = forms.BooleanField(
+        required=False,
+        label=gettext_lazy("Keep the original"),
+        help_text=gettext_lazy("It stays where it is, unused, until somebody deletes it."),
+    )
+
+    def __init__(self, data: QueryDict | None, *, volume: Volume, user: User) -> None:
+        pools = usable_pools(user).filter(host=volume.pool.host_id)
+        super().__init__(data, volume=volume, pools=pools, name="")
+        name = self.fields["name"]
+        name.required, name.help_text = False, _("Empty: as it is called now, with the ending of its new format.")
+
+    def arguments(self) -> dict[str, Any]:
+        return {**super().arguments(), "keep": self.cleaned_data["keep"]}
+
+
+def usable_pools(user: User) -> QuerySet[Pool]:
+    """Where the user may make volumes now."""
+    pools: QuerySet[Pool] = Pool.objects.permitted(user, "create").filter(is_active=True, missing_since=None)
+    return pools.select_related("host").order_by("host__name", "name")
