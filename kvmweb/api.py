@@ -10,10 +10,12 @@ from accounts.api import audit_router, tokens_router, users_router
 from accounts.rest import AUTH
 from consoles.api import router as consoles_router
 from guests.api import router as guests_router
+from guests.definitions.api import router as definitions_router
 from hosts.api import router as hosts_router
 from jobs.api import router as jobs_router
 from networking.api import bridges_router, networks_router
 from storage.api import isos_router, pools_router, volumes_router
+from storage.fetching.api import router as fetching_router
 from virt.errors import UserError
 
 from . import __version__
@@ -33,11 +35,13 @@ api = DocumentedAPI(
 api.add_router("/hosts", hosts_router)
 api.add_router("/pools", pools_router)
 api.add_router("/volumes", volumes_router)
+api.add_router("/isos", fetching_router)
 api.add_router("/isos", isos_router)
 api.add_router("/networks", networks_router)
 api.add_router("/bridges", bridges_router)
 api.add_router("/guests", guests_router)
 api.add_router("/guests", consoles_router)
+api.add_router("/guests", definitions_router)
 api.add_router("/jobs", jobs_router)
 api.add_router("/users", users_router)
 api.add_router("/tokens", tokens_router)

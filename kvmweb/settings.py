@@ -36,6 +36,7 @@ LIBVIRT_TIMEOUT_S = env.int(
 )  # to connect, and for one call; jobs may take longer
 ISO_DIR = env.str("KVMWEB_ISO_DIR", default="/data_kvm/iso")
 STORE_DIR = env.str("KVMWEB_STORE_DIR", default="/data_kvm/store")
+FETCH_NETWORKS = env.list("KVMWEB_FETCH_NETWORKS", default=[])  # private ones from which images may be fetched
 HELPER_SOCKET = env.str("KVMWEB_HELPER_SOCKET", default="")  # empty: this process handles part files itself
 GATEWAY_URL = env.str("KVMWEB_GATEWAY_URL", default="")  # the console gateway as browsers reach it; empty: none
 GATEWAY_PORT = env.int("KVMWEB_GATEWAY_PORT", default=6080)

@@ -15,7 +15,7 @@ from virt.errors import UserError
 
 from . import lists, services
 from .forms import ChecksumForm, ServiceForm, SystemForm
-from .models import Iso
+from .models import Iso, Pool
 from .rows import guests_of, iso_lines
 from .shell import virsh
 
@@ -30,6 +30,7 @@ def isos(request: HttpRequest) -> HttpResponse:
         return render(request, "storage/_isos.html", context)
     present = Iso.objects.permitted(user, "view").filter(volume__missing_since=None)
     context["whole"] = present.aggregate(images=Count("pk"), size_bytes=Sum("volume__capacity_bytes"))
+    context["can_create"] = Pool.objects.permitted(user, "create").exists()
     return render(request, "storage/isos.html", context)
 
 

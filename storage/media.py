@@ -132,8 +132,9 @@ def _open_local(volume: Volume) -> int | None:
     except OSError:
         return None
     info = os.fstat(fd)
-    # In a container the path may lead elsewhere than libvirt's.
-    if stat.S_ISREG(info.st_mode) and info.st_size == volume.capacity_bytes:
+    # In a container the path may lead elsewhere than libvirt's. Of a qcow2 the capacity is what a guest sees.
+    is_plain = volume.format in ("", "raw", "iso")
+    if stat.S_ISREG(info.st_mode) and (info.st_size == volume.capacity_bytes or not is_plain):
         return fd
     os.close(fd)
     return None

@@ -235,5 +235,9 @@ class Release(models.Model):
     class Meta:
         ordering = ["key"]
 
+    @property
+    def filename(self) -> str:
+        return self.url.rpartition("/")[2]
+
     def __str__(self) -> str:
         return self.url

@@ -16,7 +16,7 @@ from virt.errors import PoolBusy, PoolNotFound, UserError, VolumeNotFound
 from virt.volume_xml import VolumeXML
 from virt.volumes import Preallocation
 
-from . import inventory, media
+from . import inventory, library, media
 from .copy_tasks import copy_volume as copy_volume  # Celery looks for tasks here
 from .copy_tasks import move_volume as move_volume
 from .images import check_next
@@ -51,7 +51,7 @@ def check_iso(job: RunningJob, *, iso_id: int) -> dict[str, Any]:
             Iso.objects.filter(pk=iso_id).update(checked_bytes=volume.capacity_bytes)
             with media.open_image(conn, volume) as image:
                 job.step(_("Reading the header of %(name)s") % {"name": volume.name})
-                _save_facts(iso_id, media.facts(image))
+                _save_facts(iso_id, library.look(image, volume.name))
                 job.step(_("Computing the SHA-256 of %(name)s") % {"name": volume.name}, done=0, total=image.size)
                 digest = media.sha256(image, _reporter(job, image.size))
         Iso.objects.filter(pk=iso_id).update(sha256=digest, inspected_at=timezone.now())

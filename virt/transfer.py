@@ -12,13 +12,33 @@ from functools import partial
 import libvirt
 
 from virt.connection import Connection
-from virt.errors import VirtError
+from virt.content_xml import ContentXML
+from virt.errors import VirtError, VolumeExists
+from virt.pools import REFRESH_TIMEOUT_S, refresh_if_idle
 from virt.volumes import active_pool
 
 PIECE_BYTES = 262_120  # the most that one message of libvirt's protocol carries
 BATCH_BYTES = 8 * PIECE_BYTES  # goes to the connection's thread at once: fewer hand-overs, still little memory
 BATCH_TIMEOUT_S = 120.0  # for one batch: a full write-back cache can hold it up for long
 FINISH_TIMEOUT_S = 600.0  # libvirt writes everything to the disk before it says so
+
+
+def create_empty(conn: Connection, pool: str, volume: ContentXML) -> None:
+    """Make the volume that an upload goes into. Raises VolumeExists, PoolFull, WrongState or PoolNotFound.
+
+    In a pool of files it should be made with 0 bytes: it then grows with what is written.
+    """
+
+    def work(handle: libvirt.virConnect) -> None:
+        found = active_pool(handle, pool)
+        refresh_if_idle(found)  # libvirt would overwrite a file that it has not seen yet
+        if volume.name in found.listVolumes():
+            raise VolumeExists(
+                f"Pool {pool} has a volume named {volume.name} already. Choose another name.", field="name"
+            )
+        found.createXML(volume.to_xml(), 0)
+
+    conn.call(work, f"create volume {volume.name} in pool {pool}", timeout_s=REFRESH_TIMEOUT_S)
 
 
 def read_range(conn: Connection, pool: str, name: str, offset: int, length: int) -> bytes:
@@ -62,7 +82,7 @@ def upload(
     offset: int = 0,
     on_progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write `chunks` into an existing volume, `length` bytes in all, and return how many were written.
+    """Write `chunks` into an existing volume, `length` bytes in all (0: as many as come), and return how many it was.
 
     `on_progress(bytes so far)` is called after each piece; what it raises (a cancelled job) stops the upload. A sparse
     volume can run out of space half way: PoolFull, and what was written stays in the volume, which is the caller's to

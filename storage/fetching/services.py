@@ -1,0 +1,79 @@
+"""Fetching an image: what pages and REST call. The caller has asked `permitted` for the pool ("create")."""
+
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from accounts.permissions import require
+from jobs.live import publish
+from jobs.models import Job, Ref
+from storage import catalogue
+from storage.making import exists_already
+from storage.models import Pool
+from storage.names import validate_file_name
+from storage.rules import check_active
+from virt import validate
+from virt.errors import Invalid
+
+from . import tasks
+from .addresses import parse_url
+from .checksums import parse_checksum
+from .unpack import name_from
+
+
+def fetch_image(pool: Pool, url: str, *, by: User, name: str = "", checksum: str = "", checksum_url: str = "") -> Job:
+    """Fetch an image from the web into a pool of any host. Packed ones (.gz, .bz2, .xz, .zst) are unpacked on the way.
+
+    `checksum` is a SHA-256 or SHA-512 of the file as it is published, `checksum_url` the vendor's list of them; one of
+    the two. Raises Invalid (field "url", "name", "checksum" or "checksum_url"), AddressRefused, VolumeExists,
+    WrongState.
+    """
+    parts = parse_url(url)
+    if checksum_url:
+        parse_url(checksum_url, field="checksum_url")
+        if checksum:
+            raise Invalid(_("Give the checksum or the address of a list of them, not both."), field="checksum")
+    wanted = parse_checksum(checksum)
+    name = validate.volume_name(validate_file_name(name or name_from(url.strip())))
+    check_active(pool)
+    if pool.volumes.filter(name=name, missing_since=None).exists():
+        raise exists_already(name, pool.name)
+    job = Job.start(
+        tasks.fetch_image,
+        title=_("Fetch %(name)s") % {"name": name},
+        by=by,
+        objects=_about(pool),
+        pool_id=pool.pk,
+        url=parts.geturl(),
+        name=name,
+        algorithm=wanted.algorithm if wanted else "",
+        digest=wanted.digest if wanted else "",
+        checksum_url=checksum_url.strip(),
+    )
+    publish("isos")
+    return job
+
+
+def fetch_entry(pool: Pool, key: str, *, by: User) -> Job:
+    """Fetch what an entry of the catalogue leads to today, compared with the vendor's checksum.
+
+    Raises Invalid (field "entry") or WrongState.
+    """
+    entry = catalogue.find(key)
+    check_active(pool)
+    title = _("Fetch %(name)s") % {"name": entry.name}
+    return Job.start(tasks.fetch_image, title=title, by=by, objects=_about(pool), pool_id=pool.pk, entry=key)
+
+
+def refresh_catalogue(*, by: User) -> Job:
+    """Ask all vendors of the catalogue what is current. Raises Busy, or NotAllowed to those who only look."""
+    require(by, "create")
+    return Job.start(
+        tasks.refresh_catalogue,
+        title=_("Refresh the catalogue of images"),
+        by=by,
+        objects=[Ref("catalogue", 0, _("the catalogue"), exclusive=True)],
+    )
+
+
+def _about(pool: Pool) -> list[Ref]:
+    return [Ref("pool", pool.pk, pool.name), Ref("host", pool.host_id, pool.host.name)]
