@@ -21,6 +21,7 @@ from virt.errors import GuestNotFound
 from virt.types import DomainInfo, DomainState, DomainStatus
 
 from . import definition, links
+from .definitions import record
 from .models import Disk, Guest, Nic
 from .samples import apply_addresses, apply_stats
 
@@ -59,11 +60,13 @@ def sync_guests(host: Host, domains: Iterable[DomainInfo], *, complete: bool) ->
     known = {row.uuid: row for row in (rows if complete else rows.filter(uuid__in=list(seen)))}
     changes = _compare(host, seen, known)
     with transaction.atomic():
+        record.keep_changed(host, changes, seen)
         _write(host, changes)
         gone = _vanished(host, known, seen) if complete else []
         if complete:
             links.link_late(host)
         _tell([*changes.guests, *gone])
+    record.remember_reads({uuid: row for uuid, row in known.items() if uuid in seen}, seen)
     return [*changes.guests, *gone]
 
 

@@ -61,7 +61,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What differs between two definitions. A line is (add, del, ctx or hunk; its text). `problem`: why there are none."""
+    """What differs between two definitions. A line is its kind (add, del, ctx or hunk) and its text."""
 
     changes: list[Change]
     lines: list[tuple[str, str]]
@@ -69,7 +69,7 @@ class Comparison:
 
 
 def compare(old: str, new: str) -> Comparison:
-    """The differences of two definitions, in words and as a unified diff. Never raises: a page has to show something."""
+    """The differences of two definitions. Never raises: where they cannot be compared, `problem` says why."""
     if max(old.count("\n"), new.count("\n")) > MOST_LINES:
         return Comparison(changes=[], lines=[], problem=_("The definitions are too long to be compared here."))
     try:

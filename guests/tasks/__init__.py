@@ -15,6 +15,7 @@ from .power import (
     start_guest,
     suspend_guest,
 )
+from .restore import restore_definition
 
 __all__ = [
     "change_guest",
@@ -25,6 +26,7 @@ __all__ = [
     "power_guests",
     "reboot_guest",
     "reset_guest",
+    "restore_definition",
     "resume_guest",
     "save_guest",
     "shutdown_guest",

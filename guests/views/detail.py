@@ -23,7 +23,7 @@ RECENT_JOBS, MOST_JOBS = 5, 100
 @require_GET
 def guest_detail(request: HttpRequest, pk: int) -> HttpResponse:
     row = _row_or_404(request, pk)
-    context = _frame(request, row, "overview")
+    context = frame(request, row, "overview")
     context["disks"], context["nics"] = _devices(row.guest)
     context["recent_jobs"] = _jobs_of(row.guest, actor(request))[:RECENT_JOBS]
     return render(request, "guests/detail.html", context)
@@ -32,7 +32,7 @@ def guest_detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def guest_hardware(request: HttpRequest, pk: int) -> HttpResponse:
     row = _row_or_404(request, pk)
-    context = _frame(request, row, "hardware")
+    context = frame(request, row, "hardware")
     context["disks"], context["nics"] = _devices(row.guest)
     context["summary"] = _summary(row.guest)
     return render(request, "guests/hardware.html", context)
@@ -41,7 +41,7 @@ def guest_hardware(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def guest_jobs(request: HttpRequest, pk: int) -> HttpResponse:
     row = _row_or_404(request, pk)
-    context = _frame(request, row, "jobs")
+    context = frame(request, row, "jobs")
     context["jobs"] = _jobs_of(row.guest, actor(request))[:MOST_JOBS]
     return render(request, "guests/jobs.html", context)
 
@@ -49,7 +49,7 @@ def guest_jobs(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def guest_xml(request: HttpRequest, pk: int) -> HttpResponse:
     row = _row_or_404(request, pk)
-    context = _frame(request, row, "xml")
+    context = frame(request, row, "xml")
     context["xml"] = row.guest.xml
     return render(request, "guests/xml.html", context)
 
@@ -59,7 +59,7 @@ def _row_or_404(request: HttpRequest, pk: int) -> Row:
     return whole_row(get_object_or_404(guests, pk=pk), actor(request))
 
 
-def _frame(request: HttpRequest, row: Row, tab: str) -> dict[str, Any]:
+def frame(request: HttpRequest, row: Row, tab: str) -> dict[str, Any]:
     """What every page of a guest shows around its content."""
     guest = row.guest
     menu = menu_of(request, guest)
