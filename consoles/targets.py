@@ -4,9 +4,16 @@ import contextlib
 import socket
 import threading
 
+from django.db import connections
+
+from hosts.models import Host
+from hosts.reaching import forward
+from hosts.reaching.access import access_to
+from virt.access import NO_ACCESS, Access
+from virt.connection import is_plain_local
 from virt.console import Console, open_console
-from virt.errors import VirtError
-from virt.graphics import open_graphics
+from virt.errors import HostUnreachable, VirtError
+from virt.graphics import Through, open_graphics
 
 from .tickets import Ticket
 
@@ -17,11 +24,27 @@ def open_target(ticket: Ticket) -> socket.socket:
     """Connect to what the ticket is for. Takes as long as its host does, up to virt's own deadline.
 
     Raises virt.errors.VirtError: WrongState when the guest is off, NotSupported when it has no such display or port,
-    HostUnreachable and the others as their names say.
+    HostUnreachable, HostKeyRefused and the others as their names say.
     """
+    access, through = _way_to(ticket.host_uri)
     if ticket.kind == "serial":
-        return as_socket(open_console(ticket.host_uri, ticket.domain_uuid))
-    return open_graphics(ticket.host_uri, ticket.domain_uuid)
+        return as_socket(open_console(ticket.host_uri, ticket.domain_uuid, access=access))
+    return open_graphics(ticket.host_uri, ticket.domain_uuid, access=access, through=through)
+
+
+def _way_to(uri: str) -> tuple[Access, Through | None]:
+    """The login of the host at `uri`, and how to reach what listens on it. Raises HostUnreachable when it is gone."""
+    if is_plain_local(uri):
+        return NO_ACCESS, None
+    try:
+        host = Host.objects.filter(uri=uri, removed_at=None).first()
+        if host is None:
+            raise HostUnreachable("The host of this guest is not in kvmweb any more.")
+        return access_to(host), forward.through(host)
+    finally:
+        for connection in connections.all(initialized_only=True):  # this thread will not need it again soon
+            if not connection.in_atomic_block:
+                connection.close()
 
 
 def as_socket(console: Console) -> socket.socket:

@@ -4,6 +4,8 @@ import json
 import shlex
 from typing import Any
 
+from hosts.reaching.address import vnc_listen
+
 from .models import Guest
 from .plan import GuestPlan, NewGuest
 
@@ -43,7 +45,8 @@ def virt_install(plan: GuestPlan) -> str:
     boot = {"uefi": "uefi=on,firmware.feature0.name=secure-boot,firmware.feature0.enabled=no", "uefi-secure": "uefi"}
     if plan.firmware in boot:
         words += ["--boot", boot[plan.firmware]]
-    words += ["--graphics", "vnc,listen=none"]
+    listen = vnc_listen(plan.host.uri)
+    words += ["--graphics", f"vnc,listen={'127.0.0.1' if listen == 'loopback' else listen}"]
     return _lines(words)
 
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from accounts.permissions import NotAllowed
 from hosts.models import Host
+from hosts.reaching.address import vnc_listen
 from hosts.services import require_enabled
 from networking.models import Bridge, Network
 from storage.models import Iso, Volume
@@ -236,6 +237,7 @@ def _complete(plan: GuestPlan, sheet: CompatSheet, warning: str) -> GuestPlan:
         nics=_nics(plan),
         domain_type=sheet.domain_type,
         firmware=plan.firmware,
+        vnc_listen=vnc_listen(plan.host.uri),
     )
     values = {name: getattr(plan, name) for name in plan.__dataclass_fields__}
     return GuestPlan(**{**values, "xml": guest_xml(spec, sheet), "checks": tuple(checks_of(plan, sheet, warning))})

@@ -45,7 +45,8 @@ class GuestSpec:
     description: str = ""
     domain_type: str = "kvm"  # or qemu, where KVM does not boot
     firmware: str = "bios"  # uefi, uefi-secure
-    graphics: str = "vnc"  # reached through libvirt, without a port; or none
+    graphics: str = "vnc"  # or none
+    vnc_listen: str = "none"  # reached through libvirt, without a port; "socket" or "loopback" for hosts over SSH
     tpm: bool | None = None  # None: where the system needs one and the host can give it
     kernel: DirectKernel | None = None
 
@@ -103,6 +104,8 @@ def _check(spec: GuestSpec, sheet: CompatSheet) -> None:
         raise Invalid(f"The firmware can be bios, uefi or uefi-secure, not {spec.firmware}.", field="firmware")
     if spec.graphics not in ("vnc", "none"):
         raise Invalid(f"The display can be vnc or none, not {spec.graphics}.", field="graphics")
+    if spec.vnc_listen not in ("none", "socket", "loopback"):
+        raise Invalid(f"The display can listen on none, socket or loopback, not {spec.vnc_listen}.", field="vnc_listen")
     if spec.firmware not in sheet.firmwares:
         offered = " or ".join(sheet.firmwares) or "no firmware"
         raise NotSupported(
@@ -207,7 +210,7 @@ def _devices(spec: GuestSpec, sheet: CompatSheet) -> Element:
         if sheet.arch == "aarch64":
             devices.append(E.input(type="keyboard", bus="usb"))
     if spec.graphics == "vnc":
-        devices.append(E.graphics(E.listen(type="none"), type="vnc"))
+        devices.append(_vnc(spec.vnc_listen))
         devices.append(E.video(E.model(type=_video(spec.os, sheet))))
     else:
         devices.append(E.video(E.model(type="none")))
@@ -261,6 +264,13 @@ def _video(os: OsTraits, sheet: CompatSheet) -> str:
     is_modern_linux = os.family == "linux" and os.virtio_rng
     wanted = ("virtio", "vga") if is_modern_linux or not _is_x86(sheet) else ("vga", "virtio")
     return next((model for model in wanted if model in sheet.videos), "vga")
+
+
+def _vnc(listen: str) -> Element:
+    """https://libvirt.org/formatdomain.html#graphical-framebuffers"""
+    if listen == "loopback":
+        return E.graphics(E.listen(type="address", address="127.0.0.1"), type="vnc", port="-1", autoport="yes")
+    return E.graphics(E.listen(type=listen), type="vnc")
 
 
 def _tpm(spec: GuestSpec, sheet: CompatSheet) -> Element:

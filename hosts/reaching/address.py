@@ -105,6 +105,18 @@ class Address:
         return self.transport == Transport.SSH
 
 
+def vnc_listen(uri: str) -> str:
+    """Where displays of new guests on the host at `uri` are to listen so that kvmweb reaches them, no wider than that.
+
+    libvirt passes displays on its own machine only. A socket on the host can be opened by root alone there; an ordinary
+    user has to take a port of the loopback, which other users of that host can reach too.
+    """
+    address = Address.parse(uri)
+    if not address.is_ssh:
+        return "none"
+    return "socket" if address.user == "root" else "loopback"
+
+
 def _hostname(value: str) -> str:
     name = value.strip().strip("[]").rstrip(".").lower()
     try:
