@@ -27,8 +27,8 @@ def digest(info: DomainInfo) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read(info: DomainInfo) -> Definition:
-    """What the guest is now and, while it is off, what it will be."""
+def read(info: DomainInfo, digest: str) -> Definition:
+    """What the guest is now and, while it is off, what it will be. `digest` is that of `info`."""
     then = parse_domain(info.xml)
     now = parse_domain(info.live_xml) if info.live_xml is not None and info.is_persistent else then
     changes = changes_at_restart(now, then) if now is not then else []
@@ -49,7 +49,7 @@ def read(info: DomainInfo) -> Definition:
         "needs_restart": bool(changes),
         "changes_at_restart": changes,
         "xml": info.xml,
-        "digest": digest(info),
+        "digest": digest,
     }
     disks = {disk.target: disk for disk in (*then.disks, *now.disks)}
     nics = {nic.mac: nic for nic in (*then.nics, *now.nics)}

@@ -4,8 +4,7 @@ The watcher and the jobs call this; several may at once, so every write is by ke
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -20,54 +19,42 @@ from virt.connection import Connection
 from virt.errors import GuestNotFound
 from virt.types import DomainInfo, DomainState, DomainStatus
 
-from . import definition, links
+from . import definition, links, row_writer
 from .definitions import record
-from .models import Disk, Guest, Nic
+from .models import Guest
+from .row_writer import UNSAMPLED
 from .samples import apply_addresses, apply_stats
 
-__all__ = ["apply_addresses", "apply_states", "apply_stats", "refresh_guest", "sync_guests"]
-BATCH = 200
-_UNSAMPLED: dict[str, Any] = {
-    "cpu_percent": None,
-    "memory_used_mib": None,
-    "memory_held_mib": None,
-    "addresses": [],
-}
-
-
-@dataclass
-class _Changes:
-    """What one look at a host has found. `defined`: another definition than before; `touched`: another state only."""
-
-    new: list[Guest]
-    defined: list[Guest]
-    touched: list[Guest]
-    devices: dict[UUID, definition.Definition]
-
-    @property
-    def guests(self) -> list[Guest]:
-        return [*self.new, *self.defined, *self.touched]
+__all__ = ["apply_addresses", "apply_states", "apply_stats", "refresh_guest", "sync_absent", "sync_guests"]
 
 
 def sync_guests(host: Host, domains: Iterable[DomainInfo], *, complete: bool) -> list[Guest]:
     """Bring the rows of `host` in step with `domains` and return those that changed.
 
-    With `complete`, `domains` is all that the host has, and rows that are not among them are marked missing, but for
-    those that a job is creating; rows whose creation ended without a guest are removed.
+    With `complete`, `domains` is all that the host has: see `sync_absent`.
     """
     seen = {UUID(info.uuid): info for info in domains}
-    rows = Guest.objects.filter(host=host).defer("xml")
-    known = {row.uuid: row for row in (rows if complete else rows.filter(uuid__in=list(seen)))}
-    changes = _compare(host, seen, known)
-    with transaction.atomic():
-        record.keep_changed(host, changes, seen)
-        _write(host, changes)
-        gone = _vanished(host, known, seen) if complete else []
-        if complete:
-            links.link_late(host)
-        _tell([*changes.guests, *gone])
-    record.remember_reads({uuid: row for uuid, row in known.items() if uuid in seen}, seen)
-    return [*changes.guests, *gone]
+    rows = {row.uuid: row for row in Guest.objects.filter(host=host, uuid__in=list(seen)).defer("xml")}
+    changes = row_writer.compare(host, seen, rows)
+    if changes.guests:
+        with transaction.atomic():
+            record.keep_changed(host, changes, seen)
+            row_writer.write(host, changes)
+            _tell([*changes.defined, *changes.touched], in_lists_only=changes.new)
+    record.remember_reads(rows, seen)
+    return [*changes.guests, *(sync_absent(host, seen.keys()) if complete else [])]
+
+
+def sync_absent(host: Host, present: Collection[UUID]) -> list[Guest]:
+    """Mark rows missing that are not among `present`, which is all that the host has, and return them.
+
+    Left alone are those that a job is creating; rows whose creation ended without a guest are removed.
+    """
+    known = Guest.objects.filter(host=host, missing_since=None).values_list("uuid", flat=True)
+    absent = set(known) - set(present)
+    gone = _lost(host, absent) if absent else []
+    links.link_late(host)
+    return gone
 
 
 def refresh_guest(host: Host, conn: Connection, uuid: UUID | str) -> Guest | None:
@@ -76,9 +63,7 @@ def refresh_guest(host: Host, conn: Connection, uuid: UUID | str) -> Guest | Non
     try:
         info = virt_domains.domain_info(conn, key)
     except GuestNotFound:
-        known = {row.uuid: row for row in Guest.objects.filter(host=host, uuid=key).defer("xml")}
-        with transaction.atomic():
-            _tell(_vanished(host, known, {}))
+        _lost(host, {key})
         return None
     sync_guests(host, [info], complete=False)
     return Guest.objects.filter(host=host, uuid=key).first()
@@ -116,7 +101,7 @@ def apply_states(host: Host, statuses: Iterable[DomainStatus]) -> set[UUID]:
             changed: dict[str, Any] = {"state": state, "state_reason": reason}
             moved = [row.pk for row in rows if row.state != state]
             if state not in Guest.ON:
-                changed |= _UNSAMPLED
+                changed |= UNSAMPLED
             Guest.objects.filter(pk__in=[row.pk for row in rows]).update(**changed)
             Guest.objects.filter(pk__in=moved).update(state_since=timezone.now())
         _tell([row for rows in new_states.values() for row in rows])
@@ -131,122 +116,30 @@ def _cheap_state(row: Guest, status: DomainStatus) -> str:
     return definition.state_of(status.state, status.reason, is_saved=is_saved)
 
 
-def _compare(host: Host, seen: Mapping[UUID, DomainInfo], known: Mapping[UUID, Guest]) -> _Changes:
-    """Find what differs and set it on the rows, without writing."""
-    changes = _Changes([], [], [], {})
-    for uuid, info in seen.items():
-        row = known.get(uuid)
-        guest = row or Guest(host=host, uuid=uuid)
-        touched = _set_status(guest, info)
-        if guest.digest != definition.digest(info):
-            read = definition.read(info)
-            for column, value in read.columns.items():
-                setattr(guest, column, value)
-            changes.devices[uuid] = read
-            (changes.defined if row else changes.new).append(guest)
-        elif touched:
-            changes.touched.append(guest)
-    return changes
-
-
-def _set_status(guest: Guest, info: DomainInfo) -> bool:
-    state = definition.state_of(info.state, info.reason, is_saved=info.has_managed_save)
-    wanted: dict[str, Any] = {
-        "name": info.name,
-        "state": state,
-        "state_reason": info.reason,
-        "persistent": info.is_persistent,
-        "autostart": info.autostart,
-        "missing_since": None,
-    }
-    if state not in Guest.ON:
-        wanted |= _UNSAMPLED
-    if guest.state != state:
-        wanted["state_since"] = timezone.now()
-    differing = {column: value for column, value in wanted.items() if getattr(guest, column) != value}
-    for column, value in differing.items():
-        setattr(guest, column, value)
-    return bool(differing)
-
-
-_STATUS = ["name", "state", "state_reason", "state_since", "persistent", "autostart", "missing_since", *_UNSAMPLED]
-_DEFINITION = [
-    "title", "description", "vcpus", "memory_mib", "arch", "machine", "firmware", "is_emulated", "os_id", "os_name",
-    "graphics", "has_serial", "has_agent_channel", "needs_restart", "changes_at_restart", "xml", "digest",
-]  # fmt: skip
-
-
-_DISK_COLUMNS = ("target", "bus", "device", "source", "volume_id", "format", "is_readonly", "boot_order")
-_NIC_COLUMNS = ("position", "mac", "kind", "source", "network_id", "bridge_id", "model", "is_link_up")
-
-
-def _write(host: Host, changes: _Changes) -> None:
-    columns = [*_STATUS, *_DEFINITION]
-    if changes.new:  # a job may have made the row in this instant
-        _upsert(changes.new, ["host", "uuid"], columns)
-    if changes.defined:
-        _upsert(changes.defined, ["id"], columns)
-    if changes.touched:
-        Guest.objects.bulk_update(changes.touched, _STATUS, batch_size=BATCH)
-    if changes.devices:
-        _write_devices(host, changes)
-
-
-def _upsert(rows: list[Guest], key: list[str], columns: list[str]) -> None:
-    """Many whole rows at once: ten times faster than bulk_update, which compares each row with each."""
-    Guest.objects.bulk_create(rows, batch_size=BATCH, update_conflicts=True, unique_fields=key, update_fields=columns)
-
-
-def _write_devices(host: Host, changes: _Changes) -> None:
-    guests = {guest.pk: changes.devices[guest.uuid] for guest in (*changes.new, *changes.defined)}
-    volumes = links.Volumes(host, {disk.source for read in guests.values() for disk in read.disks})
-    networks, bridges = links.networks_of(host), links.bridges_of(host)
-    disks = {pk: links.disk_rows(pk, read.disks, volumes) for pk, read in guests.items()}
-    nics = {pk: links.nic_rows(pk, read.nics, networks, bridges) for pk, read in guests.items()}
-    old = {guest.pk for guest in changes.defined}
-    _replace(
-        Disk, disks, old, ("target", "bus", "device", "source", "volume_id", "format", "is_readonly", "boot_order")
-    )
-    _replace(Nic, nics, old, ("position", "mac", "kind", "source", "network_id", "bridge_id", "model", "is_link_up"))
-
-
-def _replace(
-    model: type[Disk] | type[Nic], wanted: Mapping[int, list[Any]], old: set[int], columns: tuple[str, ...]
-) -> None:
-    """Give guests new disks or cards where they differ from those in the database."""
-
-    def key(row: Disk | Nic) -> tuple[Any, ...]:
-        return tuple(getattr(row, column) for column in columns)
-
-    present: dict[int, set[tuple[Any, ...]]] = defaultdict(set)
-    for row in model.objects.filter(guest_id__in=old):
-        present[row.guest_id].add(key(row))
-    differing = {pk for pk, rows in wanted.items() if {key(row) for row in rows} != present[pk]}
-    model.objects.filter(guest_id__in=differing & old).delete()
-    model.objects.bulk_create([row for pk in differing for row in wanted[pk]], batch_size=BATCH)
-
-
-def _vanished(host: Host, known: Mapping[UUID, Guest], seen: Mapping[UUID, DomainInfo]) -> list[Guest]:
+def _lost(host: Host, uuids: Collection[UUID]) -> list[Guest]:
     """Mark rows missing that the host does not have.
 
     Forgotten are creations that ended without a guest, and transient guests: they have no definition to come back from.
     """
-    absent = [row for uuid, row in known.items() if uuid not in seen and not row.missing_since]
+    absent = list(Guest.objects.filter(host=host, uuid__in=list(uuids), missing_since=None).defer("xml"))
     creating = _being_created(absent)
     absent = [row for row in absent if row.pk not in creating]
     over = [row for row in absent if row.state == Guest.State.CREATING or not row.persistent]
     gone = [row for row in absent if row not in over]
     now = timezone.now()
     lost: dict[str, Any] = {"state": Guest.State.MISSING, "state_reason": "", "state_since": now, "missing_since": now}
-    lost |= _UNSAMPLED
+    lost |= UNSAMPLED
     for row in gone:
         for column, value in lost.items():
             setattr(row, column, value)
-    if gone:
-        Guest.objects.filter(pk__in=[row.pk for row in gone], missing_since=None).update(**lost)
-    if over:
-        Guest.objects.filter(pk__in=[row.pk for row in over]).delete()
-    return [*gone, *over]
+    told = [*gone, *over]
+    with transaction.atomic():
+        if gone:
+            Guest.objects.filter(pk__in=[row.pk for row in gone], missing_since=None).update(**lost)
+        _tell(told)
+        if over:
+            Guest.objects.filter(pk__in=[row.pk for row in over]).delete()
+    return told
 
 
 def _being_created(rows: Iterable[Guest]) -> set[int]:
@@ -258,7 +151,8 @@ def _being_created(rows: Iterable[Guest]) -> set[int]:
     return set(held.values_list("object_id", flat=True))
 
 
-def _tell(guests: Iterable[Guest]) -> None:
+def _tell(guests: Iterable[Guest], *, in_lists_only: Collection[Guest] = ()) -> None:
+    """Open pages hear of these guests; nobody has the page of a new one open, so it is told to lists only."""
     topics = [f"guest-{guest.pk}" for guest in guests]
-    if topics:
+    if topics or in_lists_only:
         publish(*topics, "guests")

@@ -1,6 +1,7 @@
 """Which volume a disk is and which network or bridge a card is on: found by path and name among the host's rows."""
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from hosts.models import Host
 from networking.models import Bridge, Network
@@ -46,39 +47,31 @@ def bridges_of(host: Host) -> Mapping[str, int]:
     return dict(Bridge.objects.filter(host=host).values_list("name", "pk"))
 
 
-def disk_rows(guest_id: int, disks: Iterable[DiskSummary], volumes: Volumes) -> list[Disk]:
-    """Rows, not saved, of a guest's disks."""
-    return [
-        Disk(
-            guest_id=guest_id,
-            target=disk.target,
-            bus=disk.bus,
-            device=disk.device,
-            source=disk.source,
-            volume_id=volumes.find(disk.source),
-            format=disk.format or "",
-            is_readonly=disk.readonly,
-            boot_order=disk.boot_order,
-        )
-        for disk in disks
-    ]
+DISK_COLUMNS = ("target", "bus", "device", "source", "volume_id", "format", "is_readonly", "boot_order")
+NIC_COLUMNS = ("position", "mac", "kind", "source", "network_id", "bridge_id", "model", "is_link_up")
 
 
-def nic_rows(
-    guest_id: int, nics: Iterable[NicSummary], networks: Mapping[str, int], bridges: Mapping[str, int]
-) -> list[Nic]:
-    """Rows, not saved, of a guest's network cards."""
+def disk_values(disk: DiskSummary, volumes: Volumes) -> tuple[Any, ...]:
+    """What DISK_COLUMNS hold of a disk."""
+    volume = volumes.find(disk.source)
+    format_ = disk.format or ""
+    return disk.target, disk.bus, disk.device, disk.source, volume, format_, disk.readonly, disk.boot_order
+
+
+def nic_values(
+    nics: Iterable[NicSummary], networks: Mapping[str, int], bridges: Mapping[str, int]
+) -> list[tuple[Any, ...]]:
+    """What NIC_COLUMNS hold of a guest's network cards."""
     return [
-        Nic(
-            guest_id=guest_id,
-            position=position,
-            mac=nic.mac,
-            kind=nic.kind,
-            source=nic.source,
-            network_id=networks.get(nic.source) if nic.kind == "network" else None,
-            bridge_id=bridges.get(nic.source) if nic.kind == "bridge" else None,
-            model=nic.model or "",
-            is_link_up=nic.link_up,
+        (
+            position,
+            nic.mac,
+            nic.kind,
+            nic.source,
+            networks.get(nic.source) if nic.kind == "network" else None,
+            bridges.get(nic.source) if nic.kind == "bridge" else None,
+            nic.model or "",
+            nic.link_up,
         )
         for position, nic in enumerate(nics)
     ]
@@ -86,12 +79,12 @@ def nic_rows(
 
 def link_late(host: Host) -> None:
     """Link disks and cards whose volume, network or bridge became known after they did."""
-    loose = list(Disk.objects.filter(guest__host=host, volume=None).exclude(source="").only("pk", "source"))
-    if loose:
-        volumes = Volumes(host, {disk.source for disk in loose})
-        for disk in loose:
-            disk.volume_id = volumes.find(disk.source)
-        Disk.objects.bulk_update([disk for disk in loose if disk.volume_id], ["volume"], batch_size=CHUNK)
+    loose = Disk.objects.filter(guest__host=host, volume=None).exclude(source="").order_by()
+    sources = dict(loose.values_list("pk", "source"))
+    if sources:
+        volumes = Volumes(host, set(sources.values()))
+        found = [Disk(pk=pk, volume_id=volume) for pk, source in sources.items() if (volume := volumes.find(source))]
+        Disk.objects.bulk_update(found, ["volume"], batch_size=CHUNK)
     for kind, field, known in (("network", "network", networks_of(host)), ("bridge", "bridge", bridges_of(host))):
         cards = Nic.objects.filter(guest__host=host, kind=kind, **{field: None})
         for name in set(cards.values_list("source", flat=True)) & set(known):

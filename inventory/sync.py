@@ -17,6 +17,7 @@ from virt import bridges as virt_bridges
 from virt import domains as virt_domains
 from virt import networks as virt_networks
 from virt.connection import Connection
+from virt.domain_reader import DomainReader
 from virt.errors import GuestNotFound, HostTimeout, HostUnreachable, VirtError
 from virt.types import DomainInfo
 
@@ -35,7 +36,7 @@ def everything(host: Host, conn: Connection) -> None:
     """
     _part(host, "facts", lambda: hosts.refresh_facts(host, conn))
     _surroundings(host, conn)
-    _part(host, "guests", lambda: _all_guests(host, conn))
+    _part(host, "guests", lambda: all_guests(host, conn))
     _part(host, "what guests can have", lambda: sheets.refresh_sheets(host, conn))
     hosts.record_seen(host)
 
@@ -104,17 +105,15 @@ def _surroundings(host: Host, conn: Connection) -> None:
     bridges(host, conn)
 
 
-def _all_guests(host: Host, conn: Connection) -> None:
-    found = virt_domains.list_domains(conn)
-    try:
-        guests.sync_guests(host, found, complete=True)
-    except AWAY:
-        raise
-    except Exception:
-        log.exception("guests not compared at once, trying one by one", host=host.name)
-        _one_by_one(host, found)
-        unclear = guests.apply_states(host, virt_domains.domain_states(conn))
-        _refresh_guests(host, conn, {str(uuid) for uuid in unclear})
+def all_guests(host: Host, conn: Connection) -> None:
+    """Compare all guests, definitions too. Raises VirtError or one of AWAY.
+
+    What has been read is written while libvirt gives the rest; a guest whose definition it cannot give keeps its row.
+    """
+    reader = DomainReader(conn)
+    for batch in reader.batches():
+        _together(host, batch)
+    guests.sync_absent(host, {UUID(uuid) for uuid in reader.uuids})
 
 
 def _refresh_guests(host: Host, conn: Connection, uuids: Iterable[str]) -> None:

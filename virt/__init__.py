@@ -2,9 +2,9 @@
 
 Open a connection, give it to plain functions, get frozen values (`virt.types`) back:
 
-    from virt import connection, domains, volumes
+    from virt import connection, domain_reader, volumes
     with connection.connect("qemu:///system", timeout_s=10) as conn:
-        for guest in domains.list_domains(conn): ...
+        for guest in domain_reader.list_domains(conn): ...
         volumes.create_volume(conn, "store", VolumeXML(name="web-01-vda.qcow2", capacity_bytes=20 * 2**30))
 
 Every call runs under a deadline of ours; one that passes raises HostTimeout and the connection is dead from then on
@@ -19,7 +19,8 @@ validate, domain_guard   values and definitions that must not reach libvirt
 connection, event_loop   connect(uri, timeout_s=) -> Connection: call(function, what, timeout_s=) is_alive close …
 events, event_kinds      EventFeed(conn, on_event): typed events of guests, networks, pools and devices; .close()
 
-domains                  list_domains domain_info domain_states domain_state find_domain domain_xml
+domain_reader            list_domains; DomainReader(conn): .uuids .batches()
+domains                  domain_info domain_states domain_state find_domain domain_xml
                          define undefine rename set_autostart set_memory set_vcpus
 power                    start shutdown reboot reset destroy suspend resume managed_save remove_managed_save
 devices                  attach_device detach_device update_device change_media

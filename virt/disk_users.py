@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from virt.connection import Connection
 from virt.domain_summary import parse_domain
-from virt.domains import list_domains
+from virt.domain_reader import list_domains
 from virt.errors import VolumeInUse
 from virt.types import DiskSummary, DomainInfo
 from virt.volumes import path_of

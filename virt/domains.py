@@ -81,23 +81,6 @@ def on_guest(
     return conn.call(work, verb.format(uuid), timeout_s=timeout_s)
 
 
-def list_domains(conn: Connection) -> list[DomainInfo]:
-    """All guests with their definitions, sorted by name. About 0.2 ms a guest: read it when events say so, not in a
-    loop.
-    """
-    uuids = conn.call(
-        lambda handle: [domain.UUIDString() for domain in handle.listAllDomains(0) if not is_probe(domain.name())],
-        "list the guests",
-    )
-    found = []
-    for uuid in uuids:  # a call each, so that the deadline is for one guest, however many there are
-        try:
-            found.append(domain_info(conn, uuid))
-        except GuestNotFound:
-            continue  # it went away while we were reading
-    return sorted(found, key=lambda info: info.name)
-
-
 def domain_info(conn: Connection, uuid: Uuid) -> DomainInfo:
     """One guest with its definition. Raises GuestNotFound."""
     return on_guest(conn, uuid, "read guest {}", _info)

@@ -12,7 +12,8 @@ import libvirt
 from virt import validate
 from virt.connection import Connection
 from virt.domain_summary import parse_domain
-from virt.domains import list_domains, on_guest
+from virt.domain_reader import list_domains
+from virt.domains import on_guest
 from virt.errors import Invalid, PoolNotFound, VolumeExists, VolumeInUse, VolumeNotFound, WrongState
 from virt.libvirt_errors import from_libvirt
 from virt.pools import REFRESH_TIMEOUT_S, refresh_if_idle

@@ -14,6 +14,7 @@ from jobs.models import Job, JobObject
 from networking.models import Network
 from storage.models import Pool, Volume
 from virt import domains, power
+from virt.domain_reader import list_domains
 from virt.types import GuestAddress
 
 from .conftest import TINY
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.libvirt
 
 
 def ours(conn, kvt):
-    return [info for info in domains.list_domains(conn) if info.name.startswith(kvt)]
+    return [info for info in list_domains(conn) if info.name.startswith(kvt)]
 
 
 def test_a_guest_that_virsh_defined_gets_a_row_with_what_it_has(conn, kvt, new_domain, local_host):

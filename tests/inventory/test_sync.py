@@ -33,7 +33,16 @@ def info(number: int) -> DomainInfo:
 def host_with_three(local_host, monkeypatch) -> Any:
     """Three guests on a host whose other parts have nothing to tell."""
     found = [info(number) for number in range(3)]
-    monkeypatch.setattr(virt_domains, "list_domains", lambda _conn: found)
+
+    class Reader:
+        uuids = frozenset(info.uuid for info in found)
+
+        def __init__(self, _conn: Any) -> None: ...
+
+        def batches(self) -> list[list[DomainInfo]]:
+            return [found[:2], found[2:]]
+
+    monkeypatch.setattr(sync, "DomainReader", Reader)
     monkeypatch.setattr(virt_domains, "domain_info", lambda _conn, uuid: next(i for i in found if i.uuid == str(uuid)))
     monkeypatch.setattr(virt_domains, "domain_states", lambda _conn: [])
     monkeypatch.setattr(sync, "_surroundings", lambda *_args: None)

@@ -14,6 +14,7 @@ import pytest
 from tests.virt.helpers import PREFIX, URI, tiny_guest, unique
 from virt import domains, pools, power, volumes
 from virt.connection import Connection, connect
+from virt.domain_reader import list_domains
 from virt.errors import GuestNotFound, VirtError
 
 hypothesis.settings.register_profile("virt", deadline=None, max_examples=60)  # a busy machine is no finding
@@ -116,7 +117,7 @@ def nothing_left() -> Iterator[None]:
     yield
     try:
         with connect(URI, timeout_s=20) as own:
-            guests = [g.name for g in domains.list_domains(own) if g.name.startswith(PREFIX)]
+            guests = [g.name for g in list_domains(own) if g.name.startswith(PREFIX)]
             left = guests + [p.name for p in pools.list_pools(own) if p.name.startswith(PREFIX)]
     except VirtError:
         left = []  # the tests without libvirt ran on a machine without it

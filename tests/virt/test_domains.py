@@ -6,6 +6,7 @@ import pytest
 
 from tests.virt.helpers import tiny_guest, unique, wait_for
 from virt import domains, kvm_probe, power
+from virt.domain_reader import list_domains
 from virt.domain_summary import parse_domain
 from virt.errors import (
     DefinitionRefused,
@@ -144,7 +145,7 @@ def test_undefining_a_running_guest_leaves_it_running(conn, running):
 
 def test_the_list_tells_what_a_guest_is_and_what_it_will_be(conn, running, virsh):
     domains.set_memory(conn, running, 48)
-    (info,) = [info for info in domains.list_domains(conn) if info.uuid == running]
+    (info,) = [info for info in list_domains(conn) if info.uuid == running]
     assert parse_domain(info.xml).memory_mib == 48
     assert parse_domain(info.live_xml or "").memory_mib == 32
     assert info.id == int(virsh("domid", running))
@@ -223,7 +224,7 @@ def test_vcpus_are_not_taken_from_a_running_guest(conn, define):
 def test_our_own_probe_guests_are_not_listed(conn, define):
     name = f"{domains.PROBE_PREFIX}1-{unique()}"
     uuid = define(tiny_guest(name))
-    assert uuid not in [info.uuid for info in domains.list_domains(conn)]
+    assert uuid not in [info.uuid for info in list_domains(conn)]
     assert uuid not in [status.uuid for status in domains.domain_states(conn)]
 
 
