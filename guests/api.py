@@ -9,6 +9,8 @@ from ninja import Query, Router, Status
 from ninja.pagination import paginate
 
 from accounts.rest import ERRORS, Problem, actor
+from history.rest import HistoryOut, Range, SeriesNames, history
+from history.series import GUEST
 from jobs.models import Job
 from jobs.rest import JobOut, accepted
 from storage.models import Iso
@@ -84,6 +86,17 @@ def get_guest(request: HttpRequest, guest_id: int) -> Guest:
 def get_xml(request: HttpRequest, guest_id: int) -> dict[str, str]:
     """The definition that the guest's next start uses, as last seen."""
     return {"xml": _guest(request, guest_id, "view").xml}
+
+
+@router.get("/{int:guest_id}/history", response={200: HistoryOut, ERRORS: Problem}, url_name="guest_history")
+def get_history(
+    request: HttpRequest,
+    guest_id: int,
+    range: Range = "hour",  # noqa: A002 - the word of the address
+    series: SeriesNames = "",
+) -> HistoryOut:
+    """What the guest used: processor, memory, disks and network, for an hour or up to a year."""
+    return history(GUEST, _guest(request, guest_id, "view").pk, range, series)
 
 
 @router.patch("/{int:guest_id}", response=_JOB)

@@ -12,6 +12,7 @@ urlpatterns = [
     path("creating/<int:pk>/", views.guest_creating, name="creating"),
     path("<int:pk>/", views.guest_detail, name="detail"),
     path("<int:pk>/hardware/", views.guest_hardware, name="hardware"),
+    path("<int:pk>/graphs/", views.guest_graphs, name="graphs"),
     path("<int:pk>/jobs/", views.guest_jobs, name="jobs"),
     path("<int:pk>/xml/", views.guest_xml, name="xml"),
     path("<int:pk>/history/", views.guest_history, name="history"),

@@ -194,18 +194,22 @@ def _add_unfinished(
     average: dict[str, list[float | None]],
     maximum: dict[str, list[float | None]],
 ) -> None:
-    """The value of the step that is not over yet, from the next finer archive: a year's graph shows today too."""
-    finer = kind.archives[kind.archives.index(archive) - 1]
-    last = until // finer.step_s * finer.step_s
-    if last <= end:
-        return
-    averages = _fetch(kind, pk, "AVERAGE", finer, end, last)
-    peaks = averages if finer == kind.archives[0] else _fetch(kind, pk, "MAX", finer, end, last)
-    for name in kind.series:
-        known = [value for value in averages[name] if value is not None]
-        highest = [value for value in peaks[name] if value is not None]
-        average[name].append(math.fsum(known) / len(known) if known else None)
-        maximum[name].append(max(highest) if highest else None)
+    """The value of the step that is not over yet, from finer and finer archives: a year's graph shows today too."""
+    weighted: dict[str, list[tuple[float, int]]] = {name: [] for name in kind.series}
+    peaks: dict[str, list[float]] = {name: [] for name in kind.series}
+    for finer in reversed(kind.archives[: kind.archives.index(archive)]):
+        begin, end = end, max(end, until // finer.step_s * finer.step_s)
+        if begin == end:
+            continue
+        averages = _fetch(kind, pk, "AVERAGE", finer, begin, end)
+        highest = averages if finer == kind.archives[0] else _fetch(kind, pk, "MAX", finer, begin, end)
+        for name in kind.series:
+            weighted[name] += [(value, finer.step_s) for value in averages[name] if value is not None]
+            peaks[name] += [value for value in highest[name] if value is not None]
+    for name, values in weighted.items():
+        seconds = sum(weight for _value, weight in values)
+        average[name].append(math.fsum(value * weight for value, weight in values) / seconds if values else None)
+        maximum[name].append(max(peaks[name], default=None))
 
 
 def _set_useless_aside(file: Path, now: int, error: str) -> None:

@@ -11,6 +11,8 @@ from ninja import Field, Router, Schema, Status
 from ninja.pagination import paginate
 
 from accounts.rest import ERRORS, Problem, actor
+from history.rest import HistoryOut, Range, SeriesNames, history
+from history.series import HOST
 from jobs.models import Job
 from jobs.rest import JobOut, accepted
 
@@ -78,6 +80,17 @@ def list_hosts(request: HttpRequest, search: str = "", state: Host.State | None 
 def get_host(request: HttpRequest, host_id: int) -> Host:
     """One host with its facts."""
     return _host(request, host_id, "view")
+
+
+@router.get("/{int:host_id}/history", response={200: HistoryOut, ERRORS: Problem}, url_name="host_history")
+def get_history(
+    request: HttpRequest,
+    host_id: int,
+    range: Range = "hour",  # noqa: A002 - the word of the address
+    series: SeriesNames = "",
+) -> HistoryOut:
+    """How busy the host was: processors, memory, load and pressure, for an hour or up to a year."""
+    return history(HOST, _host(request, host_id, "view").pk, range, series)
 
 
 @router.patch("/{int:host_id}", response={200: HostDetailOut, ERRORS: Problem})

@@ -6,6 +6,7 @@ app_name = "hosts"
 urlpatterns = [
     path("", views.host_list, name="list"),
     path("<int:pk>/", views.host_detail, name="detail"),
+    path("<int:pk>/graphs/", views.host_graphs, name="graphs"),
     path("<int:pk>/guests/", views.host_guests, name="guests"),
     path("<int:pk>/storage/", views.host_storage, name="storage"),
     path("<int:pk>/networks/", views.host_networks, name="networks"),

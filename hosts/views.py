@@ -6,11 +6,14 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.models import User
 from accounts.rest import actor
+from history.graphs import graphs
+from history.series import HOST
 from jobs.models import Job
 from virt.errors import Invalid
 
@@ -61,6 +64,13 @@ def host_detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def host_guests(request: HttpRequest, pk: int) -> HttpResponse:
     return _tab(request, _host(request, pk), "guests", {})
+
+
+@require_GET
+def host_graphs(request: HttpRequest, pk: int) -> HttpResponse:
+    host = _host(request, pk)
+    address = reverse("api:host_history", args=[host.pk])
+    return _tab(request, host, "graphs", {"graphs": graphs(HOST, host.pk, request.GET.get("range", ""), address)})
 
 
 @require_GET

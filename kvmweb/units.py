@@ -51,6 +51,24 @@ def bit_rate(bytes_per_s: int | float | None) -> str:
     return UNKNOWN if bytes_per_s is None else _scaled(float(bytes_per_s) * 8, 1000, _BIT_RATES)
 
 
+def quantity(value: float | None, unit: str) -> str:
+    """A figure of a graph (history.graphs): "3.4 %" below ten, "12.5 /s", sizes and rates as above."""
+    if value is None:
+        return UNKNOWN
+    match unit:
+        case "percent":
+            return f"{_short(value) if value < 10 else round(value)} %"
+        case "bytes":
+            return size(value)
+        case "byte_rate":
+            return byte_rate(value)
+        case "bit_rate":
+            return bit_rate(value)
+        case "per_s":
+            return f"{_short(value)} /s"
+    return _short(value)
+
+
 def count(number: int | None) -> str:
     """A whole number with its thousands set apart."""
     return UNKNOWN if number is None else str(number_format(number, force_grouping=True))

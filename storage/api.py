@@ -11,6 +11,8 @@ from ninja import Query, Router, Status
 from ninja.pagination import paginate
 
 from accounts.rest import ERRORS, Problem, actor
+from history.rest import HistoryOut, Range, SeriesNames, history
+from history.series import POOL
 from jobs.models import Job
 from jobs.rest import JobOut, accepted
 from virt import osinfo
@@ -62,6 +64,17 @@ def list_pools(
 def get_pool(request: HttpRequest, pool_id: int) -> PoolLine:
     """One pool."""
     return pool_lines(actor(request), [_pool(request, pool_id, "view")])[0]
+
+
+@pools_router.get("/{int:pool_id}/history", response={200: HistoryOut, ERRORS: Problem}, url_name="pool_history")
+def get_pool_history(
+    request: HttpRequest,
+    pool_id: int,
+    range: Range = "hour",  # noqa: A002 - the word of the address
+    series: SeriesNames = "",
+) -> HistoryOut:
+    """How full the pool was, for an hour or up to a year."""
+    return history(POOL, _pool(request, pool_id, "view").pk, range, series)
 
 
 @pools_router.post("/{int:pool_id}/start", response=_JOB)

@@ -5,10 +5,13 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.rest import actor
+from history.graphs import graphs
+from history.series import POOL
 from virt.errors import Invalid, UserError
 
 from . import lists, rules, services
@@ -41,7 +44,9 @@ def pool(request: HttpRequest, pk: int) -> HttpResponse:
     context = {"line": pool_lines(actor(request), [found])[0]}
     if request.headers.get("HX-Request"):
         return render(request, "storage/_pool.html", context)
-    return render(request, "storage/pool.html", {**context, **_volumes_context(request, found)})
+    address = reverse("api:pool_history", args=[found.pk])
+    shown = graphs(POOL, found.pk, request.GET.get("range", ""), address)
+    return render(request, "storage/pool.html", {**context, "graphs": shown, **_volumes_context(request, found)})
 
 
 @require_GET

@@ -10,6 +10,7 @@ from .changes import (
     guest_power,
 )
 from .detail import guest_detail, guest_hardware, guest_jobs, guest_xml
+from .graphs import guest_graphs
 from .history import guest_acknowledge, guest_definition, guest_history, guest_restore, outside_changes
 from .listing import guest_list, guest_menu, guest_row
 from .new import guest_creating, guest_new, guest_preview
@@ -24,6 +25,7 @@ __all__ = [
     "guest_edit",
     "guest_eject",
     "guest_forget",
+    "guest_graphs",
     "guest_hardware",
     "guest_history",
     "guest_jobs",

@@ -22,7 +22,7 @@ RECENT_JOBS, MOST_JOBS = 5, 100
 
 @require_GET
 def guest_detail(request: HttpRequest, pk: int) -> HttpResponse:
-    row = _row_or_404(request, pk)
+    row = row_or_404(request, pk)
     context = frame(request, row, "overview")
     context["disks"], context["nics"] = _devices(row.guest)
     context["recent_jobs"] = _jobs_of(row.guest, actor(request))[:RECENT_JOBS]
@@ -31,7 +31,7 @@ def guest_detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 def guest_hardware(request: HttpRequest, pk: int) -> HttpResponse:
-    row = _row_or_404(request, pk)
+    row = row_or_404(request, pk)
     context = frame(request, row, "hardware")
     context["disks"], context["nics"] = _devices(row.guest)
     context["summary"] = _summary(row.guest)
@@ -40,7 +40,7 @@ def guest_hardware(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 def guest_jobs(request: HttpRequest, pk: int) -> HttpResponse:
-    row = _row_or_404(request, pk)
+    row = row_or_404(request, pk)
     context = frame(request, row, "jobs")
     context["jobs"] = _jobs_of(row.guest, actor(request))[:MOST_JOBS]
     return render(request, "guests/jobs.html", context)
@@ -48,13 +48,13 @@ def guest_jobs(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 def guest_xml(request: HttpRequest, pk: int) -> HttpResponse:
-    row = _row_or_404(request, pk)
+    row = row_or_404(request, pk)
     context = frame(request, row, "xml")
     context["xml"] = row.guest.xml
     return render(request, "guests/xml.html", context)
 
 
-def _row_or_404(request: HttpRequest, pk: int) -> Row:
+def row_or_404(request: HttpRequest, pk: int) -> Row:
     guests = Guest.objects.permitted(actor(request), "view").select_related("host").defer("digest")
     return whole_row(get_object_or_404(guests, pk=pk), actor(request))
 

@@ -67,6 +67,12 @@ def bit_rate(bytes_per_s: object) -> str:
 
 
 @register.filter
+def quantity(value: object, unit: str) -> str:
+    """A figure of a graph in the graph's unit: `line.highest|quantity:"byte_rate"`."""
+    return units.quantity(_known(value), unit)
+
+
+@register.filter
 def count(number: object) -> str:
     """1000 → "1,000"."""
     known = _known(number)
