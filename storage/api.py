@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from ninja import Query, Router, Status
 from ninja.pagination import paginate
 
 from accounts.rest import ERRORS, Problem, actor
-from history.rest import HistoryOut, Range, SeriesNames, history
-from history.series import POOL
 from jobs.models import Job
 from jobs.rest import JobOut, accepted
 from virt import osinfo
+from virt.errors import Invalid
 from virt.types import OsChoice
 
 from . import copy_api, lists, services
@@ -64,17 +64,6 @@ def list_pools(
 def get_pool(request: HttpRequest, pool_id: int) -> PoolLine:
     """One pool."""
     return pool_lines(actor(request), [_pool(request, pool_id, "view")])[0]
-
-
-@pools_router.get("/{int:pool_id}/history", response={200: HistoryOut, ERRORS: Problem}, url_name="pool_history")
-def get_pool_history(
-    request: HttpRequest,
-    pool_id: int,
-    range: Range = "hour",  # noqa: A002 - the word of the address
-    series: SeriesNames = "",
-) -> HistoryOut:
-    """How full the pool was, for an hour or up to a year."""
-    return history(POOL, _pool(request, pool_id, "view").pk, range, series)
 
 
 @pools_router.post("/{int:pool_id}/start", response=_JOB)
@@ -128,10 +117,21 @@ def get_volume(request: HttpRequest, volume_id: int) -> VolumeLine:
 
 @volumes_router.post("", response=_JOB)
 def create_volume(request: HttpRequest, body: VolumeIn, response: HttpResponse) -> Accepted:
-    """Make an empty volume. The job's result has its `volume_id`."""
+    """Make a volume, empty or as an overlay of another one. The job's result has its `volume_id`."""
     pool = _pool(request, body.pool, "create")
+    backing = None
+    if body.backing is not None:
+        readable = Volume.objects.permitted(actor(request), "configure").select_related("pool__host")
+        if (backing := readable.filter(pk=body.backing).first()) is None:
+            raise Invalid(_("There is no such volume."), field="backing")
     job = services.create_volume(
-        pool, body.name, body.capacity_bytes, body.format, by=actor(request), preallocation=body.preallocation
+        pool,
+        body.name,
+        body.capacity_bytes,
+        body.format,
+        by=actor(request),
+        preallocation=body.preallocation,
+        backing=backing,
     )
     return accepted(response, job)
 

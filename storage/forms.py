@@ -1,6 +1,6 @@
 """Forms of volumes and images. What a value must be is checked by the services, once for pages and scripts."""
 
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Any
 
 from django import forms
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from virt import osinfo
 from virt.errors import UserError
 
-from .models import Iso, Pool
+from .models import Iso, Pool, Volume
 from .rules import FILE_POOLS, FORMATS
 
 GIB = 1024**3
@@ -43,20 +43,33 @@ class VolumeForm(ServiceForm):
             "qcow2 grows as it is written to and can hold snapshots; raw is the plain bytes of a disk."
         ),
     )
-    in_full = forms.BooleanField(
-        required=False,
-        label=gettext_lazy("Take all the space now"),
-        help_text=gettext_lazy("The disk can then never run out of space; making it takes longer."),
+    preallocation = forms.ChoiceField(
+        label=gettext_lazy("Space"),
+        choices=[
+            ("none", gettext_lazy("taken as it is written to")),
+            ("metadata", gettext_lazy("the tables now, the rest as it is written to")),
+            ("full", gettext_lazy("all of it now: the disk can never run out of space")),
+        ],
     )
 
-    def __init__(self, data: QueryDict | None, *, pool: Pool) -> None:
-        super().__init__(data)
+    def __init__(self, data: QueryDict | None, *, pool: Pool, backing: Volume | None = None) -> None:
+        super().__init__(data, initial=_overlay_of(backing) if backing else None)
         if pool.type not in FILE_POOLS:
             self.fields["image_format"].choices = [("raw", "raw")]  # type: ignore[attr-defined]
+        if backing:
+            self.fields["image_format"].choices = [("qcow2", "qcow2")]  # type: ignore[attr-defined]
+            self.fields["preallocation"].choices = self.fields["preallocation"].choices[:2]  # type: ignore[attr-defined]
 
     @property
     def capacity_bytes(self) -> int:
         return to_bytes(self.cleaned_data["size_gib"])
+
+
+def _overlay_of(backing: Volume) -> dict[str, str]:
+    """What a form offers for an overlay of that volume."""
+    stem = backing.name.rsplit(".", 1)[0]
+    size = (Decimal(backing.capacity_bytes) / GIB).quantize(Decimal("0.000001"), ROUND_UP).normalize()
+    return {"name": f"{stem}-overlay.qcow2", "size_gib": f"{size:f}"}
 
 
 class SystemForm(ServiceForm):

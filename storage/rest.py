@@ -70,6 +70,7 @@ class VolumeDetailOut(VolumeOut):
 
     used_by: list[Ref] = Field(description="At most 50 of them.")
     backing_chain: list[str] = Field(description="Paths, the next one first, as far as they are known.")
+    chain_problem: str = Field(description="What is wrong with the end of the chain; empty: nothing that is known.")
 
     @staticmethod
     def resolve_used_by(line: VolumeLine) -> list[Any]:
@@ -78,6 +79,11 @@ class VolumeDetailOut(VolumeOut):
     @staticmethod
     def resolve_backing_chain(line: VolumeLine) -> list[str]:
         return [link.path for link in backing_chain(line.volume)]
+
+    @staticmethod
+    def resolve_chain_problem(line: VolumeLine) -> str:
+        chain = backing_chain(line.volume)
+        return chain[-1].problem if chain else ""
 
 
 class IsoOut(Schema):
@@ -148,7 +154,12 @@ class VolumeIn(Schema):
     name: str
     capacity_bytes: int = Field(ge=-MAX_BYTES, le=MAX_BYTES)
     format: str = Field("qcow2", description="qcow2 or raw")
-    preallocation: str = Field("none", description="full takes all the space now, none takes it as it is written to")
+    preallocation: str = Field(
+        "none", description="full takes all the space now, metadata that of a qcow2's tables, none as it is written to"
+    )
+    backing: int | None = Field(
+        None, ge=0, le=MAX_BYTES, description="Row id of a volume of the host: the new one holds only what differs."
+    )
 
 
 class IsoPatch(Schema):

@@ -3,6 +3,7 @@
 Gathered for a whole page at once, so that a page costs the same number of queries for one line and for a hundred.
 """
 
+import os.path
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -133,6 +134,12 @@ class VolumeLine(_Used):
     @property
     def can_copy(self) -> bool:
         return self.can_configure and self.volume.missing_since is None and self.volume.pool.is_active
+
+    @property
+    def can_overlay(self) -> bool:
+        return (
+            self.can_copy and self.can_create and self.volume.format in FORMATS and self.volume.pool.type in FILE_POOLS
+        )
 
     @property
     def can_move(self) -> bool:
@@ -280,19 +287,36 @@ class Link(NamedTuple):
 
     path: str
     volume: Volume | None
+    problem: str = ""  # a sentence
 
 
 def backing_chain(volume: Volume) -> list[Link]:
-    """What the volume lies on, the next one first, as far as it is known."""
+    """What the volume lies on, the next one first, as far as it is known; the last link says what is wrong with it."""
     chain: list[Link] = []
     path, seen = volume.backing_path, {volume.path}
-    while path and path not in seen and len(chain) < LONGEST_CHAIN:
+    while path:
+        if path in seen:
+            return [*chain, Link(path, None, _("The chain runs in a circle here. No guest can start with it."))]
+        if len(chain) == LONGEST_CHAIN:
+            return [*chain, Link(path, None, _("The chain is longer than kvmweb follows it."))]
         seen.add(path)
         below = (
             Volume.objects.filter(path=path, pool__host=volume.pool.host_id)
+            .select_related("pool")
             .order_by(F("missing_since").asc(nulls_first=True))
             .first()
         )
-        chain.append(Link(path, below))
+        chain.append(Link(path, below, _problem(volume, path, below)))
         path = below.backing_path if below else ""
     return chain
+
+
+def _problem(volume: Volume, path: str, below: Volume | None) -> str:
+    if below and below.missing_since:
+        return _("It is not in its pool any more. Without it nothing above it can be read.")
+    if below:
+        return ""
+    folder = os.path.dirname(path)
+    if Pool.objects.filter(host=volume.pool.host_id, target_path=folder, is_active=True, missing_since=None).exists():
+        return _("There is no such file in its pool. Without it nothing above it can be read.")
+    return _("It lies in no pool that kvmweb knows. Whether it is there, nobody watches.")

@@ -15,7 +15,7 @@ from virt import osinfo, validate
 from virt.errors import Invalid, VolumeInUse, WrongState
 
 from . import tasks
-from .checks import PREALLOCATIONS, check_format, check_present, host_ref, volume_ref
+from .checks import PREALLOCATIONS, check_backing, check_format, check_present, host_ref, volume_ref
 from .copying import copy_volume as copy_volume
 from .copying import move_volume as move_volume
 from .images import refs, start_check
@@ -58,11 +58,20 @@ def _pool_job(task: JobTask, pool: Pool, title: str, by: User, **arguments: Any)
 
 # --- volumes ----------------------------------------------------------------------------------------------------------
 def create_volume(
-    pool: Pool, name: str, capacity_bytes: int, image_format: str = "qcow2", *, by: User, preallocation: str = "none"
+    pool: Pool,
+    name: str,
+    capacity_bytes: int,
+    image_format: str = "qcow2",
+    *,
+    by: User,
+    preallocation: str = "none",
+    backing: Volume | None = None,
 ) -> Job:
-    """Make an empty volume. `preallocation` "full" takes its space at once, "none" as it is written to.
+    """Make a volume: empty, or an overlay that holds only what differs from `backing`.
 
-    Raises Invalid (field "name", "capacity_bytes", "format" or "preallocation"), VolumeExists, PoolFull or WrongState.
+    `preallocation` "full" takes its space at once, "metadata" that of a qcow2's tables, "none" as it is written to.
+    Raises Invalid (field "name", "capacity_bytes", "format", "preallocation" or "backing"), VolumeExists, PoolFull,
+    VolumeInUse or WrongState.
     """
     name = validate.volume_name(name)
     capacity_bytes = validate.disk_bytes(capacity_bytes)
@@ -71,19 +80,23 @@ def create_volume(
         choices = ", ".join(PREALLOCATIONS)
         raise Invalid(_("The preallocation must be one of: %(choices)s.") % {"choices": choices}, field="preallocation")
     check_active(pool)
+    if backing:
+        check_backing(backing, pool, capacity_bytes, image_format, preallocation)
     if pool.volumes.filter(name=name, missing_since=None).exists():
         raise exists_already(name, pool.name)
     check_room(pool, capacity_bytes, image_format=image_format, in_full=preallocation == "full")
+    objects = [Ref("pool", pool.pk, pool.name), host_ref(pool)]
     return Job.start(
         tasks.create_volume,
         title=_("Create the volume %(name)s") % {"name": name},
         by=by,
-        objects=[Ref("pool", pool.pk, pool.name), host_ref(pool)],
+        objects=[*objects, volume_ref(backing)] if backing else objects,
         pool_id=pool.pk,
         name=name,
         capacity_bytes=capacity_bytes,
         image_format=image_format,
         preallocation=preallocation,
+        backing_id=backing.pk if backing else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from celery import shared_task
@@ -10,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from jobs.live import publish
 from jobs.tasks import RunningJob, job_task
-from virt import disk_users, pools, shrinking, volumes
+from virt import disk_users, image_check, pools, shrinking, volumes
 from virt.connection import Connection
 from virt.errors import PoolBusy, PoolNotFound, UserError, VolumeNotFound
 from virt.volume_xml import VolumeXML
@@ -144,17 +145,37 @@ def tell(iso: Iso) -> None:
 
 
 # --- volumes ----------------------------------------------------------------------------------------------------------
-@job_task()
+@job_task(soft_time_limit=DAY_S)
 def create_volume(
-    job: RunningJob, *, pool_id: int, name: str, capacity_bytes: int, image_format: str, preallocation: Preallocation
+    job: RunningJob,
+    *,
+    pool_id: int,
+    name: str,
+    capacity_bytes: int,
+    image_format: str,
+    preallocation: Preallocation,
+    backing_id: int | None = None,
 ) -> dict[str, Any]:
-    """Make an empty volume."""
+    """Make a volume: empty, or an overlay on another one."""
     pool = Pool.objects.select_related("host").get(pk=pool_id)
     wanted = VolumeXML(name=name, capacity_bytes=capacity_bytes, format=image_format)
     with pool.host.connect() as conn:
+        if backing_id:
+            wanted = replace(wanted, **_backing(job, conn, backing_id))
         job.step(_("Creating %(name)s in the pool %(pool)s") % {"name": name, "pool": pool.name})
         made, row = make_volume(job, pool.host, conn, pool.name, wanted, preallocation=preallocation)
     return {"volume_id": row.pk, "path": made.path, "capacity_bytes": made.capacity_bytes}
+
+
+def _backing(job: RunningJob, conn: Connection, backing_id: int) -> dict[str, str]:
+    """What the document of an overlay says of the image below it, which is looked at first."""
+    backing = Volume.objects.select_related("pool").get(pk=backing_id)
+    job.step(_("Looking at %(name)s") % {"name": backing.name})
+    image_check.check_image(conn, backing.pool.name, backing.name)
+    info = volumes.volume_info(conn, backing.pool.name, backing.name)
+    if writers := [use.guest for use in disk_users.disk_uses(conn, info.path) if use.is_top and not use.is_readonly]:
+        raise in_use_by(backing.name, writers)
+    return {"backing_path": info.path, "backing_format": info.format or "raw"}
 
 
 @job_task()

@@ -1,17 +1,15 @@
 """Pages of pools and volumes."""
 
+import re
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.templatetags.static import static
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.rest import actor
-from history.graphs import graphs
-from history.series import POOL
 from virt.errors import Invalid, UserError
 
 from . import lists, rules, services
@@ -44,9 +42,7 @@ def pool(request: HttpRequest, pk: int) -> HttpResponse:
     context = {"line": pool_lines(actor(request), [found])[0]}
     if request.headers.get("HX-Request"):
         return render(request, "storage/_pool.html", context)
-    address = reverse("api:pool_history", args=[found.pk])
-    shown = graphs(POOL, found.pk, request.GET.get("range", ""), address)
-    return render(request, "storage/pool.html", {**context, "graphs": shown, **_volumes_context(request, found)})
+    return render(request, "storage/pool.html", {**context, **_volumes_context(request, found)})
 
 
 @require_GET
@@ -174,8 +170,11 @@ def volume_menu(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def volume_new(request: HttpRequest, pk: int) -> HttpResponse:
+    """An empty volume; with ?backing=<id> one that lies on that volume."""
     found = _pool(request, pk, "create")
-    form = VolumeForm(request.POST or None, pool=found)
+    number = request.GET.get("backing", "")
+    backing = _volume(request, int(number), "configure") if re.fullmatch("[0-9]{1,18}", number) else None
+    form = VolumeForm(request.POST or None, pool=found, backing=backing)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:
@@ -185,13 +184,15 @@ def volume_new(request: HttpRequest, pk: int) -> HttpResponse:
                 form.capacity_bytes,
                 data["image_format"],
                 by=actor(request),
-                preallocation="full" if data["in_full"] else "none",
+                preallocation=data["preallocation"],
+                backing=backing,
             )
         except UserError as error:
             form.refuse(error)
         else:
             return redirect(found)
-    return render(request, "storage/volume_new.html", {"pool": found, "form": form}, status=422 if form.errors else 200)
+    context = {"pool": found, "form": form, "backing": backing}
+    return render(request, "storage/volume_new.html", context, status=422 if form.errors else 200)
 
 
 @require_http_methods(["GET", "POST"])
