@@ -1,7 +1,7 @@
 """What needs somebody, from rows: one line each, worst first."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db.models import F, Q
@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import User
-from guests.models import Guest
+from guests.models import DefinitionVersion, Guest
 from hosts.models import Host
 from jobs.models import Job
 from storage.models import Pool
@@ -40,7 +40,8 @@ class Line:
 
 def lines(user: User, hosts: list[Host]) -> list[Line]:
     """All of them, in a handful of queries. `hosts` are those that the user may see."""
-    return [*_silent_hosts(hosts), *_guests(user), *_pools(user), *_failed_jobs(user), *_emulated(hosts)]
+    trouble = [*_silent_hosts(hosts), *_guests(user), *_changed_outside(user), *_pools(user)]
+    return [*trouble, *_failed_jobs(user), *_emulated(hosts)]
 
 
 def _silent_hosts(hosts: list[Host]) -> Iterable[Line]:
@@ -94,6 +95,21 @@ def _guest_line(grade: str, state: str, title: str, names: list[str], why: str) 
         url=reverse("guests:list") + f"?q=state:{state}",
         action=_("Show them"),
     )
+
+
+def _changed_outside(user: User) -> Iterable[Line]:
+    waiting = DefinitionVersion.objects.permitted(user, "view").drift()
+    rows = waiting.order_by("-seen_at").values_list("guest_id", "guest__name", "seen_at")[:GUESTS_LOOKED_AT]
+    names = {pk: name for pk, name, _seen_at in rows}
+    if not names:
+        return
+    title = ngettext(
+        "Guest %(names)s was changed outside kvmweb", "%(count)d guests were changed outside kvmweb", len(names)
+    )
+    only = next(iter(names)) if len(names) == 1 else None
+    line = _guest_line("info", "", title, list(names.values()), _("Another client of libvirt changed its definition."))
+    url = reverse("guests:history", args=[only]) if only else reverse("guests:outside_changes")
+    yield replace(line, url=url, action=_("See what changed"), since=max(seen_at for _pk, _name, seen_at in rows))
 
 
 def _pools(user: User) -> Iterable[Line]:
