@@ -1,4 +1,4 @@
-"""ASGI: Django, and beside it what must not pass through Django: uploads, the live socket, consoles."""
+"""ASGI: Django, and beside it what must not pass through Django: uploads, trees, the live socket, consoles."""
 
 import os
 from typing import Any, cast
@@ -16,16 +16,25 @@ from django.urls import path, re_path
 from accounts.origin import OwnOriginOnly
 from consoles.sockets import console_socket
 from jobs.consumers import LiveConsumer
+from storage.downloads.app import PATH as DOWNLOAD
+from storage.downloads.app import DownloadApp
+from storage.trees.app import TreeApp
 from storage.uploads.app import UploadApp
 
 upload_application = AuthMiddlewareStack(UploadApp())
+tree_application = TreeApp()
+download_application = AuthMiddlewareStack(DownloadApp())
 
 
 async def http(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Uploads go round Django, which would spool a whole body to disk before any view sees it."""
+    """Uploads go round Django, which would spool a whole body to disk before any view sees it; so do downloads."""
     path_ = scope["path"]
-    application = upload_application if path_ == UPLOADS or path_.startswith(UPLOADS + "/") else django_application
-    await application(scope, receive, send)
+    if path_ == UPLOADS or path_.startswith(UPLOADS + "/"):
+        await upload_application(scope, receive, send)
+    elif DOWNLOAD.fullmatch(path_):
+        await download_application(scope, receive, send)
+    else:
+        await django_application(scope, receive, send)
 
 
 async def nowhere(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -18,6 +18,7 @@ from .forms import ChecksumForm, ServiceForm, SystemForm
 from .models import Iso, Pool
 from .rows import guests_of, iso_lines
 from .shell import virsh
+from .trees.views import tree_card
 
 
 @require_GET
@@ -39,7 +40,7 @@ def iso(request: HttpRequest, pk: int) -> HttpResponse:
     found = _iso(request, pk, "view")
     guests, more = guests_of(found.volume)
     context = {"line": iso_lines(actor(request), [found])[0], "guests": guests, "more_guests": more}
-    context |= {"icons": static("icons.svg")}
+    context |= {"icons": static("icons.svg"), "tree": tree_card(request, found)}
     template = "storage/_iso.html" if request.headers.get("HX-Request") else "storage/iso.html"
     return render(request, template, context)
 

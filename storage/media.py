@@ -74,7 +74,7 @@ def open_image(conn: Connection, volume: Volume) -> Iterator[Image]:
 
     Raises Unreadable when the disk gives an error in the middle.
     """
-    fd = _open_local(volume) if conn.is_local else None
+    fd = open_local(volume) if conn.is_local else None
     if fd is None:
         yield RemoteImage(conn, volume)
         return
@@ -125,7 +125,7 @@ _NO_SYSTEM = {"os_id": "", "os_name": "", "os_is_guess": False, "os_is_eol": Fal
 SYSTEM_COLUMNS = frozenset(_NO_SYSTEM)
 
 
-def _open_local(volume: Volume) -> int | None:
+def open_local(volume: Volume) -> int | None:
     """A descriptor of the volume's file, or None where this process may not read it or sees another one there."""
     try:
         fd = os.open(volume.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

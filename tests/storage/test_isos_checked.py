@@ -277,7 +277,7 @@ def test_hashing_takes_the_same_memory_however_large_the_image_is(tmp_path):
         path = tmp_path / f"{size_mib}.iso"
         with path.open("wb") as file:
             file.truncate(size_mib * MIB)
-        fd = media._open_local(Volume(path=str(path), capacity_bytes=size_mib * MIB))
+        fd = media.open_local(Volume(path=str(path), capacity_bytes=size_mib * MIB))
         assert fd is not None
         tracemalloc.start()
         digest = media.sha256(media.LocalImage(fd), lambda done: None)
