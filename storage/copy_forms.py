@@ -17,7 +17,7 @@ from .models import Pool, Volume
 from .rules import FORMATS
 
 
-class PoolField(forms.ModelChoiceField[Pool]):
+class PoolField(forms.ModelChoiceField):  # type: ignore[type-arg] # Django's class takes no parameter at run time
     def label_from_instance(self, pool: Pool) -> str:
         words = {"pool": pool.name, "host": pool.host.name, "free": f"{pool.available_bytes / GIB:.1f}"}
         return _("%(pool)s on %(host)s, %(free)s GiB free") % words
