@@ -23,6 +23,8 @@ _SECRET_KINDS = (libvirt.VIR_CRED_PASSPHRASE, libvirt.VIR_CRED_NOECHOPROMPT)
 # length, program, version, procedure, type, serial, status. https://libvirt.org/kbase/internals/rpc.html
 _AUTH_LIST = struct.pack(">7I", 28, 0x20008086, 1, 66, 0, 0, 0)
 
+_LOGINS = {0: "none", 1: "sasl", 2: "polkit"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
@@ -79,6 +81,21 @@ def open_libvirt(uri: str, access: Access) -> libvirt.virConnect:
         return 0
 
     return libvirt.openAuth(with_access(uri, access), [[*_NAME_KINDS, *_SECRET_KINDS], answer, None], 0)
+
+
+def offered_logins(hostname: str, port: int, timeout_s: float) -> set[str]:
+    """How libvirtd on a TCP port wants to be logged in to: some of "none", "sasl", "polkit"; empty: it is no libvirtd.
+
+    Raises TimeoutError when nothing answers, or another OSError.
+    """
+    with socket.create_connection((hostname, port), timeout=timeout_s) as plain:
+        plain.sendall(_AUTH_LIST)
+        answer = plain.recv(1024)
+    if len(answer) < 32 or answer[4:8] != _AUTH_LIST[4:8]:
+        return set()
+    (count,) = struct.unpack(">I", answer[28:32])
+    kinds = struct.unpack(f">{count}I", answer[32 : 32 + 4 * count]) if len(answer) >= 32 + 4 * count else ()
+    return {_LOGINS[kind] for kind in kinds if kind in _LOGINS}
 
 
 def require_answer(uri: str, access: Access, timeout_s: float) -> None:
