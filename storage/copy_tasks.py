@@ -12,7 +12,7 @@ from jobs.live import publish
 from jobs.tasks import RunningJob, job_task
 from jobs.undo import undo
 from virt import disk_copy, disk_users, domains, image_check, transfer, volumes
-from virt.connection import Connection, connect
+from virt.connection import Connection
 from virt.disk_copy import Image
 from virt.domain_xml import DomainXML
 from virt.errors import NotSupported, PoolNotFound, VirtError, VolumeInUse, VolumeNotFound
@@ -52,7 +52,7 @@ def copy_volume(
                 )
                 job.log(_frozen(frozen))
             else:
-                _copy_at_rest(job, conn, info, made)
+                _copy_at_rest(job, pool.host, conn, info, made)
             refresh_pool(pool.host, conn, pool.name, rescan=True)
     row = Volume.objects.get(pool=pool, name=name)
     return {"volume_id": row.pk, "path": made.path}
@@ -104,7 +104,7 @@ def move_volume(
             )
             job.log(_("%(guest)s goes on with the copy.") % {"guest": writer.guest})
         else:
-            _copy_at_rest(job, conn, info, made)
+            _copy_at_rest(job, pool.host, conn, info, made)
             job.check_cancelled()
             for use in uses:
                 _point_at(conn, use.uuid, use.target, _image(made))
@@ -188,7 +188,7 @@ def _format(info: VolumeInfo) -> str:
     return info.format if info.format in FORMATS else "raw"
 
 
-def _copy_at_rest(job: RunningJob, conn: Connection, info: VolumeInfo, made: VolumeInfo) -> None:
+def _copy_at_rest(job: RunningJob, host: Host, conn: Connection, info: VolumeInfo, made: VolumeInfo) -> None:
     job.step(_("Copying %(name)s") % {"name": info.name}, done=0, total=info.capacity_bytes)
     if {info.type, made.type} <= {"file", "block"}:
         with disk_copy.at_rest(conn, _image(info)) as (uuid, target):
@@ -199,7 +199,7 @@ def _copy_at_rest(job: RunningJob, conn: Connection, info: VolumeInfo, made: Vol
             "%(name)s keeps its format where its pool is reached over the network. Copy it without converting."
         )
         raise NotSupported(sentence % {"name": info.name})
-    with connect(conn.uri, timeout_s=conn.timeout_s) as other:
+    with host.connect() as other:
         _send_bytes(job, conn, info, other, made)
 
 

@@ -11,8 +11,8 @@ import libvirt
 
 from virt import validate
 from virt.connection import Connection
-from virt.domain_summary import parse_domain
 from virt.domain_reader import list_domains
+from virt.domain_summary import parse_domain
 from virt.domains import on_guest
 from virt.errors import Invalid, PoolNotFound, VolumeExists, VolumeInUse, VolumeNotFound, WrongState
 from virt.libvirt_errors import from_libvirt
@@ -84,6 +84,21 @@ def list_volumes(conn: Connection, pool: str, *, refresh: bool = False) -> list[
 def volume_info(conn: Connection, pool: str, name: str) -> VolumeInfo:
     """One volume. Raises VolumeNotFound, PoolNotFound, or WrongState when the pool is inactive."""
     return on_volume(conn, pool, name, f"read volume {name} of pool {pool}", lambda volume: _info(pool, volume))
+
+
+def content_version(conn: Connection, pool: str, name: str) -> tuple[int, str]:
+    """How many bytes a volume's file or device has (of a qcow2 not what a guest sees of it), and a word in quotes for
+    this state of it: another one after it was written to.
+    """
+
+    def action(volume: libvirt.virStorageVol) -> tuple[int, str]:
+        physical = int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2])
+        modified = text(parse(volume.XMLDesc(0)), "target/timestamps/mtime", "0")
+        kind, capacity, _allocation = volume.info()
+        size = capacity if kind == libvirt.VIR_STORAGE_VOL_BLOCK and not physical else physical
+        return size, f'"{size:x}-{modified}"'
+
+    return on_volume(conn, pool, name, f"read volume {name} of pool {pool}", action)
 
 
 def volume_by_path(conn: Connection, path: str) -> VolumeInfo | None:

@@ -5,32 +5,27 @@ import re
 import secrets
 from collections.abc import MutableMapping
 from contextlib import suppress
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn
 from uuid import UUID
 
 import structlog
-from django.http import HttpRequest, QueryDict
-from django.utils import translation
+from django.http import QueryDict
 from django.utils.http import http_date
 from django.utils.translation import gettext as _
 
-from accounts import context, tokens
 from accounts.models import User
-from accounts.origin import is_own_origin
 from storage.models import Upload
 from virt.errors import UserError
 
 from . import lifecycle, listing, protocol
+from .asking import activate_language, authenticate
 from .body import Discarded, Overrun, Receive, store
 from .errors import (
     ChecksumMismatch,
     Ended,
-    ForeignOrigin,
     Locked,
     MethodNotAllowed,
-    NotAuthenticated,
     NotFound,
     Stalled,
     StorageFailed,
@@ -57,7 +52,7 @@ class UploadApp:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send, secrets.token_hex(8))
-        _activate_language(scope)
+        activate_language(scope)
         with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
             try:
                 await self._handle(exchange)
@@ -77,7 +72,7 @@ class UploadApp:
             raise MethodNotAllowed(_("This address answers %(methods)s only.") % {"methods": ", ".join(allowed)})
         if method == "OPTIONS":
             return await exchange.answer(204, _abilities())
-        user = await _authenticate(exchange)
+        user = await authenticate(exchange)
         if method == "GET":
             query = QueryDict(exchange.scope.get("query_string", b""))
             found = in_thread(listing.one, user, upload_id) if upload_id else in_thread(listing.own, user, query)
@@ -184,14 +179,6 @@ class UploadApp:
             raise Stalled(message % {"size": part.size})
 
 
-def _activate_language(scope: MutableMapping[str, Any]) -> None:
-    """Sentences in the language of the user; each request runs in a context of its own, so nothing has to be undone."""
-    request = HttpRequest()
-    request.COOKIES = scope.get("cookies", {})
-    request.META["HTTP_ACCEPT_LANGUAGE"] = protocol.Headers(scope["headers"]).get("accept-language")
-    translation.activate(translation.get_language_from_request(request))
-
-
 def _upload_id(scope: MutableMapping[str, Any]) -> UUID | None:
     """The upload in the path, None for the collection. Raises NotFound for anything else."""
     rest = str(scope["path"]).removeprefix(str(scope.get("root_path", ""))).removeprefix(PREFIX)
@@ -200,28 +187,6 @@ def _upload_id(scope: MutableMapping[str, Any]) -> UUID | None:
     if match := UUID_PATH.fullmatch(rest):
         return UUID(match[1])
     raise NotFound(_("There is no such upload, or it is not yours."))
-
-
-async def _authenticate(exchange: Exchange) -> User:
-    """Who asks: by token, or by session when the request cannot come from another site's page."""
-    headers = exchange.headers
-    if not is_own_origin(headers.get("origin"), headers.get("host")):
-        raise ForeignOrigin(_("A page of another site asked for this, so nothing was done."))
-    client = exchange.scope.get("client") or ("", 0)
-    about = context.RequestContext(request_id=exchange.request_id, remote_address=str(client[0]), via="session")
-    scheme, _space, raw_token = headers.get("authorization").partition(" ")
-    user: User | None
-    if scheme:
-        user = await in_thread(tokens.authenticate, raw_token.strip()) if scheme.lower() == "bearer" else None
-        about = replace(about, via=f"token {user.token.name}" if user and user.token else "")
-    else:
-        user = exchange.scope.get("user")
-        if isinstance(user, User) and exchange.method in CHANGING:
-            headers.check_version()  # a header that no form of another site can send
-    context.current.set(about)
-    if not isinstance(user, User) or not user.is_active:
-        raise NotAuthenticated(_("Log in, or send “Authorization: Bearer <token>” with a token that is valid."))
-    return user
 
 
 def _abilities() -> dict[str, str]:
