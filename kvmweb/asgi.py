@@ -1,4 +1,4 @@
-"""ASGI: Django, and beside it what must not pass through Django: uploads, the live socket, consoles."""
+"""ASGI: Django, and beside it what must not pass through Django: uploads, trees, the live socket, consoles."""
 
 import os
 from typing import Any, cast
@@ -18,9 +18,11 @@ from consoles.sockets import console_socket
 from jobs.consumers import LiveConsumer
 from storage.downloads.app import PATH as DOWNLOAD
 from storage.downloads.app import DownloadApp
+from storage.trees.app import TreeApp
 from storage.uploads.app import UploadApp
 
 upload_application = AuthMiddlewareStack(UploadApp())
+tree_application = TreeApp()
 download_application = AuthMiddlewareStack(DownloadApp())
 
 
