@@ -12,11 +12,14 @@ from hosts.models import Host
 from networking.models import Bridge, Network
 from storage.models import Volume
 
+from .agents.models import AgentReport
 from .autostart.models import AutostartEntry, HostBoot
 from .definitions.models import DefinitionText, DefinitionVersion
 from .list_models import Folder, ListChange, ListSettings, SavedView, Tag
+from .usage.models import Usage
 
 __all__ = [
+    "AgentReport",
     "AutostartEntry",
     "DefinitionText",
     "DefinitionVersion",
@@ -31,6 +34,7 @@ __all__ = [
     "SavedView",
     "Sheet",
     "Tag",
+    "Usage",
 ]
 DELETED = "deleted"  # the reason of the state "missing" where somebody deleted the guest here, on purpose
 
@@ -125,6 +129,7 @@ class Guest(OnHost):
             models.Index(fields=["name"]),
             models.Index(fields=["state", "name"]),
             models.Index(fields=["trouble", "name", "id"]),
+            models.Index(fields=["state", "trouble", "needs_restart"], name="guest_tallies"),
             models.Index(fields=["missing_since"]),
             models.Index(fields=["name"], condition=models.Q(needs_restart=True), name="guest_needs_restart"),
         ]

@@ -1,6 +1,6 @@
 """What running guests use, sampled: processor, memory, addresses."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from uuid import UUID
@@ -111,12 +111,18 @@ def _write(rows: list[Guest]) -> None:
         cursor.executemany(_UPDATE, values)
 
 
-def apply_addresses(host: Host, addresses: Mapping[UUID, list[GuestAddress]]) -> None:
-    """Write the addresses of these guests, IPv4 first. Those that only the guest itself can reach are left out."""
+def apply_addresses(
+    host: Host, addresses: Mapping[UUID, list[GuestAddress]], *, sources: Collection[str] = ("agent", "lease", "arp")
+) -> None:
+    """Write the addresses of these guests, IPv4 first. Those that only the guest itself can reach are left out.
+
+    `sources` are those that were asked: what others of "agent", "lease" and "arp" said before stays.
+    """
     rows = Guest.objects.filter(host=host, uuid__in=list(addresses), missing_since=None).only("uuid", "addresses")
     changed = []
     for row in rows:
-        wanted = _shown(addresses[row.uuid])
+        others = [_said(known) for known in row.addresses if known["source"] not in sources]
+        wanted = _shown([*addresses[row.uuid], *others])
         if row.addresses != wanted:
             row.addresses = wanted
             changed.append(row)
@@ -126,9 +132,18 @@ def apply_addresses(host: Host, addresses: Mapping[UUID, list[GuestAddress]]) ->
             publish(*(f"guest-{row.pk}" for row in changed))
 
 
+_TRUSTED = ("agent", "lease", "arp")  # the guest itself knows best, and the host remembers neighbours that are gone
+
+
+def _said(known: Mapping[str, str]) -> GuestAddress:
+    return GuestAddress(
+        interface="", mac=known["mac"], address=known["address"], prefix=0, family="", source=known["source"]
+    )
+
+
 def _shown(found: Iterable[GuestAddress]) -> list[dict[str, str]]:
     by_address: dict[IPv4Address | IPv6Address, dict[str, str]] = {}
-    for entry in sorted(found, key=lambda entry: entry.source != "agent"):  # the guest itself knows best
+    for entry in sorted(found, key=lambda entry: _TRUSTED.index(entry.source)):
         try:
             address = ip_address(entry.address)
         except ValueError:

@@ -16,13 +16,13 @@ class Changes:
     """A set of UUIDs for each kind of object, so that a burst of events about one of them is one refresh."""
 
     guests: set[str] = field(default_factory=set)
-    addresses: set[str] = field(default_factory=set)  # guests whose agent came or went
+    agents: set[str] = field(default_factory=set)  # guests whose agent came or went
     pools: set[str] = field(default_factory=set)
     networks: set[str] = field(default_factory=set)
     bridges: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.guests or self.addresses or self.pools or self.networks or self.bridges)
+        return bool(self.guests or self.agents or self.pools or self.networks or self.bridges)
 
     def note(self, event: Event) -> None:
         """Add what an event of libvirt's is about."""
@@ -30,7 +30,7 @@ class Changes:
             case DomainEvent(kind=kind) if kind in _IDLE_CHATTER:
                 pass
             case DomainEvent(kind="agent"):
-                self.addresses.add(event.uuid)
+                self.agents.add(event.uuid)
             case DomainEvent():
                 self.guests.add(event.uuid)
             case NetworkEvent():
@@ -44,7 +44,7 @@ class Changes:
     def add(self, other: Self) -> None:
         """Take in what another set holds: it could not be dealt with yet."""
         self.guests |= other.guests
-        self.addresses |= other.addresses
+        self.agents |= other.agents
         self.pools |= other.pools
         self.networks |= other.networks
         self.bridges = self.bridges or other.bridges

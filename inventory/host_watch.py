@@ -18,6 +18,7 @@ from .session import Session
 log = structlog.get_logger(__name__)
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.3, 15.0
+LANES = ("guests", "pools", "samples", "agents")
 
 
 class HostWatch:
@@ -25,7 +26,7 @@ class HostWatch:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self._lanes = (Lane(f"guests {host.pk}"), Lane(f"pools {host.pk}"), Lane(f"samples {host.pk}"))
+        self._lanes = tuple(Lane(f"{what} {host.pk}") for what in LANES)
         self._session: Session | None = None
         self._again = asyncio.Event()
 

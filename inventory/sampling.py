@@ -1,4 +1,4 @@
-"""Samples of what a host and its guests use. It blocks, for seconds where an agent hangs: called on a lane."""
+"""Samples of what a host and its guests use. It blocks: called on a lane."""
 
 import time
 from collections.abc import Iterable
@@ -28,8 +28,6 @@ ASKING_SHARE = 0.02  # of the time at most, its QEMUs are asked: what costs them
 POOLS_EVERY_S = 60.0
 ADDRESSES_EVERY_S = 30.0  # those of guests that have none yet: with every sample
 TELL_LISTS_EVERY_S = 5.0
-SLOW_AGENT_S = 1.0  # an agent that takes longer …
-SLOW_AGENT_PAUSE_S = 300.0  # … is asked again only after a while
 
 
 class Sampler:
@@ -46,7 +44,6 @@ class Sampler:
         self._took_s = 0.0
         self._addressed: set[UUID] = set()  # guests of which an address is known
         self._all_addresses_at = 0.0
-        self._agent_not_before: dict[UUID, float] = {}
 
     def take(self, conn: Connection) -> None:
         """One sample of the host and its running guests; addresses where it is time for them. Raises VirtError."""
@@ -75,13 +72,6 @@ class Sampler:
             probe = hosts.probe_kvm(self.host, conn)
             log.info("kvm probed", host=self.host.name, works=probe.accelerated, reason=probe.reason)
 
-    def addresses_of(self, conn: Connection, uuids: Iterable[str]) -> None:
-        """Ask these guests for their addresses now: their agent came or went. Raises VirtError."""
-        known = {UUID(uuid) for uuid in uuids}
-        for uuid in known:
-            self._agent_not_before.pop(uuid, None)
-        self._ask_addresses(conn, known)
-
     def _take_guests(self, conn: Connection) -> None:
         begin = time.monotonic()
         ask_qemu = begin >= self._ask_qemu_at
@@ -100,7 +90,6 @@ class Sampler:
             _tell_lists()
         self._previous, self._rates = taken, known
         self._addressed &= taken.keys()
-        self._agent_not_before = {uuid: when for uuid, when in self._agent_not_before.items() if uuid in taken}
 
     def _take_pools(self) -> None:
         """How full pools are: what their own look at libvirt, once a minute, wrote into the rows."""
@@ -115,21 +104,17 @@ class Sampler:
     def _ask_addresses(self, conn: Connection, uuids: Iterable[UUID]) -> None:
         found: dict[UUID, list[GuestAddress]] = {}
         for uuid in uuids:
-            begin = time.monotonic()
-            ask_agent = begin >= self._agent_not_before.get(uuid, 0.0)
             try:
-                found[uuid] = virt_stats.guest_addresses(conn, uuid, ask_agent=ask_agent)
+                found[uuid] = virt_stats.guest_addresses(conn, uuid)
             except GuestNotFound:
                 continue  # it ended in between
             except VirtError as error:
                 if not conn.is_alive:
                     raise
                 log.info("no addresses", host=self.host.name, guest=str(uuid), error=str(error))
-            if time.monotonic() - begin > SLOW_AGENT_S:
-                self._agent_not_before[uuid] = begin + SLOW_AGENT_PAUSE_S
         self._addressed |= {uuid for uuid, addresses in found.items() if addresses}
         if found:
-            samples.apply_addresses(self.host, found)
+            samples.apply_addresses(self.host, found, sources={"lease", "arp"})
 
 
 def _tell_lists() -> None:

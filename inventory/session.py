@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
 import structlog
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
 
@@ -15,13 +14,14 @@ from hosts import services
 from hosts.hardware import rows as hardware
 from hosts.models import Host
 from jobs.models import Busy
-from virt.connection import Connection, connect
+from virt.connection import Connection
 from virt.errors import HostUnreachable
 from virt.events import EventFeed
 from virt.nodedev import is_of_guest
 from virt.types import ConnectionClosed, Event, NodeDeviceEvent
 
 from . import sync
+from .agents import LOOK_EVERY_S, AgentReader
 from .changes import Changes
 from .lane import Lane
 from .sampling import Sampler
@@ -43,20 +43,21 @@ DATABASE_RETRY_S, STORAGE_RETRY_S = 1.0, 5.0
 class Session:
     """Lives as long as its connection.
 
-    The first lane keeps guests and networks true. Pools, of which one on a dead file server hangs, and samples, which a
-    guest's hung agent delays, have lanes and connections of their own.
+    The first lane keeps guests and networks true. Pools, of which one on a dead file server hangs, samples, which take
+    long where there are many guests, and agents, which hang, have lanes and connections of their own.
     """
 
-    def __init__(self, host: Host, lanes: tuple[Lane, Lane, Lane]) -> None:
+    def __init__(self, host: Host, lanes: Sequence[Lane]) -> None:
         self.host = host
         self._lane = lanes[0]
-        self._storage, self._samples = Side(host, lanes[1]), Side(host, lanes[2])
-        self._sampler = Sampler(host)
+        self._storage, self._samples, self._agents = (Side(host, lane) for lane in lanes[1:])
+        self._sampler, self._reader = Sampler(host), AgentReader(host)
         self._loop = asyncio.get_running_loop()
         self._conn: Connection | None = None
         self._feed: EventFeed | None = None
         self._changes = Changes()
         self._wake, self._wake_storage, self._wake_devices = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._wake_agents = asyncio.Event()
         self._closed: ConnectionClosed | None = None
         self._asked = False
         self._to_read: list[str] = []  # guests whose definitions are to be compared in this round
@@ -75,6 +76,7 @@ class Session:
             conn = await self._lane.run(self._arrive)
             self._start(self._follow_storage())
             self._start(self._take_samples())
+            self._start(self._ask_agents())
             self._start(self._follow_devices())
             await self._follow(conn)
         finally:
@@ -82,6 +84,7 @@ class Session:
                 task.cancel()
             self._storage.close()
             self._samples.close()
+            self._agents.close()
             self._lane.submit(self._leave)
 
     # --- on the lane ----------------------------------------------------------------------------------------------
@@ -89,7 +92,7 @@ class Session:
     def _arrive(self) -> Connection:
         """Connect, listen, and only then compare: what changes meanwhile is heard."""
         self.host.refresh_from_db()
-        conn = self._conn = connect(self.host.uri, timeout_s=settings.LIBVIRT_TIMEOUT_S)
+        conn = self._conn = self.host.open()
         self._feed = EventFeed(conn, self._on_event)
         sync.everything(self.host, conn)
         if hosts.record_state(self.host, Host.State.CONNECTED):
@@ -164,9 +167,10 @@ class Session:
         if changes.pools:
             self._pools |= changes.pools
             self._wake_storage.set()
-        if agents := changes.addresses:
-            self._start(self._samples.run("addresses", lambda conn: self._sampler.addresses_of(conn, agents)))
-        changes.pools, changes.addresses = set(), set()
+        if changes.agents:
+            self._reader.ask_soon(changes.agents)
+            self._wake_agents.set()
+        changes.pools, changes.agents = set(), set()
         if not await self._tolerant(lambda: sync.changed(self.host, conn, changes)):
             self._changes.add(changes)
             self._loop.call_later(DATABASE_RETRY_S, self._wake.set)
@@ -193,6 +197,13 @@ class Session:
                     await asyncio.sleep(STORAGE_RETRY_S)
             else:
                 await _wait(self._wake_storage, self._pools_due - time.monotonic())
+
+    async def _ask_agents(self) -> None:
+        while True:
+            await self._agents.run_alone("word from agents", self._reader.look_who_waits)
+            if self._reader.waiting:
+                await self._agents.run("word from agents", self._reader.take_turn)
+            await _wait(self._wake_agents, LOOK_EVERY_S)
 
     async def _take_samples(self) -> None:
         await self._samples.run("sample", self._sampler.take)

@@ -23,8 +23,12 @@ class Side:
 
     async def run(self, what: str, work: Callable[[Connection], object]) -> bool:
         """Do it on the lane; whether it went well."""
+        return await self.run_alone(what, lambda: work(self._connected()))
+
+    async def run_alone(self, what: str, work: Callable[[], object]) -> bool:
+        """The same for what needs no connection."""
         try:
-            await self._lane.run(lambda: work(self._connected()))
+            await self._lane.run(work)
         except UserError as error:
             log.info(f"no {what}", host=self.host.name, error=str(error), details=error.details)
         except DatabaseError as error:

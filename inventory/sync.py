@@ -69,7 +69,7 @@ def definitions(host: Host, conn: Connection, uuids: Iterable[str]) -> None:
 
 
 def changed(host: Host, conn: Connection, changes: Changes) -> None:
-    """Bring up to date just what `changes` names, but for pools and addresses. Raises one of AWAY."""
+    """Bring up to date just what `changes` names, but for pools and agents. Raises one of AWAY."""
     for uuid in sorted(changes.networks):
         _part(host, f"network {uuid}", lambda uuid=uuid: networking.refresh_network(host, conn, uuid))  # type: ignore[misc]
     if changes.bridges:

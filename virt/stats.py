@@ -14,7 +14,6 @@ from virt.errors import AgentMissing, NotSupported, VirtError, WrongState
 from virt.types import BlockStats, DomainStats, GuestAddress, NetStats, Uuid
 
 STATS_TIMEOUT_S = 60.0  # each running guest's QEMU is asked in turn
-AGENT_TIMEOUT_S = 20.0
 
 # These are read from the kernel; for the others libvirt asks each guest's QEMU in turn, which takes ten times as long.
 _CHEAP_GROUPS = (
@@ -49,18 +48,14 @@ def domain_stats(
     return conn.call(work, "read the statistics of the guests", timeout_s=STATS_TIMEOUT_S)
 
 
-def guest_addresses(conn: Connection, uuid: Uuid, *, ask_agent: bool = True) -> list[GuestAddress]:
-    """Addresses of a running guest, without loopback: from its agent, else from the leases of virtual networks.
+def guest_addresses(conn: Connection, uuid: Uuid) -> list[GuestAddress]:
+    """Addresses of a running guest that its host knows: from the leases of virtual networks, else from its ARP table.
 
-    Empty when nobody can tell, or it is off. Raises GuestNotFound. libvirt's third source, the host's ARP table, is
-    left out: it fails on newer kernels and lists neighbours that are gone.
+    Empty when nobody can tell, or it is off. Raises GuestNotFound. Its agent is asked by `virt.agent`. The ARP table
+    also lists neighbours that are gone, and some kernels give libvirt none.
     """
-    lease = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE
-    agent = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT
-    found = _addresses(conn, uuid, lease, "lease")
-    from_agent = _addresses(conn, uuid, agent, "agent") if ask_agent else []
-    known = {(row.mac, row.address) for row in from_agent}
-    return from_agent + [row for row in found if (row.mac, row.address) not in known]
+    lease = _addresses(conn, uuid, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, "lease")
+    return lease or _addresses(conn, uuid, libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP, "arp")
 
 
 def _addresses(conn: Connection, uuid: Uuid, source: int, name: str) -> list[GuestAddress]:
@@ -70,14 +65,13 @@ def _addresses(conn: Connection, uuid: Uuid, source: int, name: str) -> list[Gue
             uuid,
             "read the addresses of guest {}",
             lambda domain: domain.interfaceAddresses(source) if domain.isActive() else {},
-            timeout_s=AGENT_TIMEOUT_S,
         )
     except (AgentMissing, NotSupported, WrongState):
         return []
     except VirtError as exc:
         if exc.status == 404 or not conn.is_alive:
             raise
-        return []  # an agent that answers nonsense, a network that went away under the guest
+        return []  # a network that went away under the guest, a kernel that gives no ARP table
     rows = []
     for interface, facts in (interfaces or {}).items():
         mac = str(facts.get("hwaddr") or "")

@@ -1,5 +1,6 @@
 """What libvirt told us, as frozen values. Units are in the names; uuids are lower-case strings."""
 
+from virt.types.agents import AgentReport, GuestFilesystem, GuestUser
 from virt.types.definitions import DiskSummary, DomainSummary, GraphicsSummary, NicSummary
 from virt.types.devices import (
     DiskDetails,
@@ -27,6 +28,7 @@ from virt.types.storage import PoolInfo, VolumeInfo
 from virt.types.systems import IsoHeader, OsChoice, OsMatch, OsTraits
 
 __all__ = [
+    "AgentReport",
     "BlockStats",
     "BridgeInfo",
     "CacheBank",
@@ -44,6 +46,8 @@ __all__ = [
     "FirmwareImage",
     "GraphicsSummary",
     "GuestAddress",
+    "GuestFilesystem",
+    "GuestUser",
     "HostCpuTimes",
     "HostDetails",
     "HostFacts",

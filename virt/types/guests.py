@@ -142,7 +142,9 @@ class DomainStats:
 
 @dataclass(frozen=True, kw_only=True)
 class GuestAddress:
-    """An address of a guest, and who says so: "lease" (dnsmasq of a virtual network) or "agent" (the guest itself)."""
+    """An address of a guest, and who says so: "agent" (the guest itself), "lease" (dnsmasq of a virtual network) or
+    "arp" (the host, which heard the guest's card use it).
+    """
 
     interface: str
     mac: str
