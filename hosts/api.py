@@ -17,9 +17,13 @@ from jobs.models import Job
 from jobs.rest import JobOut, accepted
 
 from . import services
+from .checks.api import router as checks_router
+from .hardware.api import router as hardware_router
 from .models import Host
 
 router = Router(tags=["hosts"])
+router.add_router("", hardware_router)
+router.add_router("", checks_router)
 
 
 class HostOut(Schema):

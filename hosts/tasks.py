@@ -45,3 +45,4 @@ def prepare_host(job: RunningJob, *, host_id: int) -> dict[str, Any]:
 
 
 from .reaching.tasks import remove_host, try_host  # noqa: E402, F401 - Celery looks for jobs here
+from .checks.tasks import examine_host, examine_old  # noqa: E402, F401

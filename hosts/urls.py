@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import include, path
 
 from . import views
 
@@ -11,6 +11,7 @@ urlpatterns = [
     path("<int:pk>/storage/", views.host_storage, name="storage"),
     path("<int:pk>/networks/", views.host_networks, name="networks"),
     path("<int:pk>/checks/", views.host_checks, name="checks"),
+    path("<int:pk>/", include("hosts.hardware.urls")),
     path("<int:pk>/check/", views.host_check, name="check"),
     path("<int:pk>/probe/", views.host_probe, name="probe"),
     path("<int:pk>/prepare/", views.host_prepare, name="prepare"),

@@ -1,28 +1,23 @@
 """Pages of hosts: all of them, one of them in tabs, and what can be done with one."""
 
-from typing import Any
-
-from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.models import User
 from accounts.rest import actor
 from history.graphs import graphs
 from history.series import HOST
 from jobs.models import Job
 from virt.errors import Invalid
 
-from . import checks, services
+from . import services
 from .forms import RenameForm
 from .models import Host
+from .tabs import SHOWN, host_or_404, page_of, render_part, render_tab
 
-PER_PAGE = 25
-SHOWN = 8  # objects of a kind in a card of the first tab
 BRIDGES_SHOWN = 200
 SORTS = {"name": "name", "state": "state", "guests": "guest_count", "cpu": "cpu_percent", "memory": "memory_used_mib"}
 
@@ -45,72 +40,74 @@ def host_list(request: HttpRequest) -> HttpResponse:
         hosts = hosts.filter(state=state)
     key = SORTS.get(sort.removeprefix("-"), "name")
     hosts = hosts.order_by(f"-{key}" if sort.startswith("-") else key, "name")
-    page = Paginator(hosts, PER_PAGE).get_page(request.GET.get("page"))
+    page = page_of(request, hosts)
     context = {"page": page, "q": q, "state": state, "states": Host.State.choices, "filtered": bool(q or state)}
-    return _render(request, "hosts/_list.html", "hosts/list.html", context)
+    return render_part(request, "hosts/_list.html", "hosts/list.html", context)
 
 
 @require_GET
 def host_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """What it is and how it does, with a few of each kind of object on it."""
-    host = _host(request, pk)
+    host = host_or_404(request, pk)
     jobs = Job.objects.permitted(actor(request), "view")
     jobs = jobs.filter(objects_of__kind="host", objects_of__object_id=pk).select_related("created_by")
-    return _tab(
+    return render_tab(
         request, host, "overview", {"bridges": host.bridges.filter(missing_since=None)[:SHOWN], "jobs": jobs[:5]}
     )
 
 
 @require_GET
 def host_guests(request: HttpRequest, pk: int) -> HttpResponse:
-    return _tab(request, _host(request, pk), "guests", {})
+    return render_tab(request, host_or_404(request, pk), "guests", {})
 
 
 @require_GET
 def host_graphs(request: HttpRequest, pk: int) -> HttpResponse:
-    host = _host(request, pk)
+    host = host_or_404(request, pk)
     address = reverse("api:host_history", args=[host.pk])
-    return _tab(request, host, "graphs", {"graphs": graphs(HOST, host.pk, request.GET.get("range", ""), address)})
+    return render_tab(request, host, "graphs", {"graphs": graphs(HOST, host.pk, request.GET.get("range", ""), address)})
 
 
 @require_GET
 def host_storage(request: HttpRequest, pk: int) -> HttpResponse:
-    host = _host(request, pk)
-    return _tab(request, host, "storage", {"page": _page(request, host.pools.order_by("name"))})
+    host = host_or_404(request, pk)
+    return render_tab(request, host, "storage", {"page": page_of(request, host.pools.order_by("name"))})
 
 
 @require_GET
 def host_networks(request: HttpRequest, pk: int) -> HttpResponse:
-    host = _host(request, pk)
+    host = host_or_404(request, pk)
     networks = host.networks.listed().defer("xml").order_by("name")
     bridges = host.bridges.listed().order_by("name")
-    return _tab(request, host, "networks", {"page": _page(request, networks), "bridges": bridges[:BRIDGES_SHOWN]})
+    return render_tab(
+        request, host, "networks", {"page": page_of(request, networks), "bridges": bridges[:BRIDGES_SHOWN]}
+    )
 
 
 @require_GET
 def host_checks(request: HttpRequest, pk: int) -> HttpResponse:
-    return _tab(request, _host(request, pk), "checks", {})
+    return render_tab(request, host_or_404(request, pk), "checks", {})
 
 
 @require_POST
 def host_check(request: HttpRequest, pk: int) -> HttpResponse:
-    host = services.check_again(_host(request, pk, "operate"), by=actor(request))
+    host = services.check_again(host_or_404(request, pk, "operate"), by=actor(request))
     return redirect("hosts:checks" if request.POST.get("next") == "checks" else "hosts:detail", host.pk)
 
 
 @require_POST
 def host_probe(request: HttpRequest, pk: int) -> HttpResponse:
-    return redirect(services.probe_kvm(_host(request, pk, "operate"), by=actor(request)))
+    return redirect(services.probe_kvm(host_or_404(request, pk, "operate"), by=actor(request)))
 
 
 @require_POST
 def host_prepare(request: HttpRequest, pk: int) -> HttpResponse:
-    return redirect(services.prepare_host(_host(request, pk, "configure"), by=actor(request)))
+    return redirect(services.prepare_host(host_or_404(request, pk, "configure"), by=actor(request)))
 
 
 @require_http_methods(["GET", "POST"])
 def host_rename(request: HttpRequest, pk: int) -> HttpResponse:
-    host = _host(request, pk, "administer")
+    host = host_or_404(request, pk, "administer")
     form = RenameForm(request.POST or None, initial={"name": host.name})
     if request.method == "POST" and form.is_valid():
         try:
@@ -122,7 +119,7 @@ def host_rename(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def host_disable(request: HttpRequest, pk: int) -> HttpResponse:
-    host = _host(request, pk, "administer")
+    host = host_or_404(request, pk, "administer")
     if request.method == "POST":
         return redirect(services.set_enabled(host, False, by=actor(request)))
     context = {
@@ -141,48 +138,4 @@ def host_disable(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def host_enable(request: HttpRequest, pk: int) -> HttpResponse:
-    return redirect(services.set_enabled(_host(request, pk, "administer"), True, by=actor(request)))
-
-
-def _host(request: HttpRequest, pk: int, action: str = "view") -> Host:
-    host: Host = get_object_or_404(Host.objects.permitted(actor(request), action), pk=pk)
-    return host
-
-
-def _page(request: HttpRequest, rows: "QuerySet[Any]") -> Any:
-    return Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-
-
-def _may(user: User, host: Host, action: str) -> bool:
-    return Host.objects.permitted(user, action).filter(pk=host.pk).exists()
-
-
-def _tab(request: HttpRequest, host: Host, tab: str, context: dict[str, Any]) -> HttpResponse:
-    """A tab with what is around it. Whoever may see a host may see all that is on it: a grant on it reaches there."""
-    user = actor(request)
-    guests = host.guests.permitted(user, "view").listed().defer("xml").order_by("trouble", "name", "pk")
-    pools = list(host.pools.filter(missing_since=None))
-    networks = list(host.networks.filter(missing_since=None).defer("xml"))
-    found = checks.of(host, pools=pools, networks=[network.name for network in networks if network.is_active])
-    context |= guests.aggregate(guest_count=Count("pk"), running_count=Count("pk", filter=Q(state="running")))
-    if tab == "overview":
-        context |= {"guests": guests[:SHOWN], "pools": pools[:SHOWN], "networks": networks[:SHOWN]}
-    elif tab == "guests":
-        context["page"] = _page(request, guests)
-    context |= {
-        "host": host,
-        "tab": tab,
-        "pool_count": len(pools),
-        "network_count": len(networks),
-        "checks": found,
-        "failed_count": sum(check.verdict == "failed" for check in found),
-        "warning_count": sum(check.verdict == "warning" for check in found),
-        "can_operate": _may(user, host, "operate"),
-        "can_configure": _may(user, host, "configure"),
-        "can_administer_host": _may(user, host, "administer"),
-    }
-    return _render(request, "hosts/_tab.html", "hosts/detail.html", context)
-
-
-def _render(request: HttpRequest, fragment: str, page: str, context: dict[str, Any]) -> HttpResponse:
-    return render(request, fragment if request.headers.get("HX-Request") else page, context)
+    return redirect(services.set_enabled(host_or_404(request, pk, "administer"), True, by=actor(request)))

@@ -11,8 +11,8 @@ from accounts.permissions import PermittedQuerySet
 class HostReport(models.Model):
     """What pages of one host show and lists do not: so lists need not read it.
 
-    `details` is virt.types.HostDetails as JSON. `readings` is what the fixed command of the checks told, empty when none
-    could be run; then `readings_error` says why.
+    `details` is virt.types.HostDetails as JSON. `readings` is what the fixed command of the checks told, empty before
+    it was run; `readings_error` says why the last attempt told nothing.
     """
 
     host = models.OneToOneField("hosts.Host", models.CASCADE, primary_key=True, related_name="report")
