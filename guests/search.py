@@ -2,15 +2,20 @@
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, TextField
+from django.db.models import Q, TextField
 from django.db.models.functions import Cast
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from hosts.models import STALE_AFTER, Host
 from virt.errors import Invalid
 
+from .list_models import Folder
 from .models import TROUBLE_NONE, Disk, Guest, GuestQuerySet, Nic
+from .names import key as name_key
 from .sizes import parse_mib
 
 _WORD = re.compile(r'(?:(?P<key>[a-z]+):(?!:))?(?P<value>"[^"]*"|\S+)')
@@ -59,16 +64,86 @@ def with_word(query: str, key: str, value: str) -> str:
     return " ".join(kept)
 
 
+class Chip(NamedTuple):
+    """A key:value word of a query, and the query without it."""
+
+    text: str
+    query: str
+
+
+def chips(query: str) -> list[Chip]:
+    """The words of `query` that narrow by a key, each with what is left when it is taken away."""
+    words = list(_WORD.finditer(query))
+    return [
+        Chip(word[0], " ".join(other[0] for other in words if other is not word))
+        for word in words
+        if word["key"] in _KEYS and word["key"]
+    ]
+
+
 def _unknown_key(key: str) -> Q:
     keys = ", ".join(f"{known}:" for known in _KEYS if known)
     raise _NotUnderstood(_("There is no “%(key)s:” to search for. There are %(keys)s.") % {"key": key, "keys": keys})
 
 
 def _free(value: str) -> Q:
-    texts = Q(name__icontains=value) | Q(title__icontains=value) | Q(description__icontains=value)
-    cards = Nic.objects.filter(guest=OuterRef("pk"), mac__iexact=value)
-    maybe_address = re.fullmatch(r"[0-9a-fA-F.:]+", value)
-    return texts | Exists(cards) | Q(addresses_text__icontains=value) if maybe_address else texts
+    found = Q(name__icontains=value) | Q(title__icontains=value) | Q(description__icontains=value)
+    found |= Q(pk__in=_tagged(key__contains=name_key(value)))
+    if re.fullmatch(r"[0-9a-fA-F.:]+", value):
+        cards = Nic.objects.filter(mac__iexact=value)
+        found |= Q(pk__in=cards.values("guest")) | Q(addresses_text__icontains=value)
+    return found | _uuid(value) if _looks_like_uuid(value) else found
+
+
+def _looks_like_uuid(value: str) -> bool:
+    """Whether it may be the beginning of a UUID; shorter ones would match every second name of a build machine."""
+    return bool(
+        re.fullmatch(r"[0-9a-fA-F-]{8,36}", value) and re.fullmatch(r"[0-9a-fA-F]{8,32}", value.replace("-", ""))
+    )
+
+
+def _uuid(value: str) -> Q:
+    digits = value.replace("-", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{1,32}", digits):
+        raise _NotUnderstood(_("“uuid:” wants the beginning of a UUID, such as uuid:6f1c22d0."))
+    return Q(uuid__gte=UUID(digits.ljust(32, "0")), uuid__lte=UUID(digits.ljust(32, "f")))
+
+
+def _mac(value: str) -> Q:
+    return Q(pk__in=Nic.objects.filter(_text("mac")(value)).values("guest"))
+
+
+def _tagged(**condition: str) -> Any:
+    return Guest.tags.through.objects.filter(**{f"tag__{name}": value for name, value in condition.items()}).values(
+        "guest"
+    )
+
+
+def _tag(value: str) -> Q:
+    """Any of the tags, parted by commas; "none" for guests without one."""
+    if value == "none":
+        return ~Q(pk__in=_tagged())
+    wanted = Q()
+    for name in filter(None, value.split(",")):
+        beginning = name.endswith("*")
+        folded = name_key(name.rstrip("*"))
+        wanted |= Q(pk__in=_tagged(**{"key__startswith" if beginning else "key": folded}))
+    return wanted
+
+
+def _in_folder(value: str) -> Q:
+    """The folder and all below it; "none" for guests in none."""
+    if value == "none":
+        return Q(folder=None)
+    folded = name_key(value.strip("/"))
+    return Q(folder__in=Folder.objects.filter(Q(key=folded) | Q(key__startswith=f"{folded}/")))
+
+
+def _stale(value: str) -> Q:
+    """Old: not on its host any more, or its host has not been heard of for a while."""
+    unheard = ~Q(state=Host.State.CONNECTED) | Q(seen_at__lt=timezone.now() - STALE_AFTER)
+    old = Q(missing_since__isnull=False) | Q(host__in=Host.objects.filter(unheard).values("pk"))
+    return old if _yes(value) else ~old
 
 
 def _state(value: str) -> Q:
@@ -105,11 +180,11 @@ def _text(field: str) -> Callable[[str], Q]:
 
 
 def _on_network(value: str) -> Q:
-    return Q(Exists(Nic.objects.filter(_text("source")(value), guest=OuterRef("pk"))))
+    return Q(pk__in=Nic.objects.filter(_text("source")(value)).values("guest"))
 
 
 def _in_pool(value: str) -> Q:
-    return Q(Exists(Disk.objects.filter(_text("volume__pool__name")(value), guest=OuterRef("pk"))))
+    return Q(pk__in=Disk.objects.filter(_text("volume__pool__name")(value)).values("guest"))
 
 
 def _memory(value: str) -> Q:
@@ -135,13 +210,14 @@ def _comparison(value: str) -> tuple[str, str]:
     return _LOOKUPS[match["operator"]], match["number"]
 
 
-def _yes_or_no(field: str) -> Callable[[str], Q]:
-    def match(value: str) -> Q:
-        if value.lower() not in _YES:
-            raise _NotUnderstood(_("“%(value)s” is neither yes nor no.") % {"value": value})
-        return Q(**{field: _YES[value.lower()]})
+def _yes(value: str) -> bool:
+    if value.lower() not in _YES:
+        raise _NotUnderstood(_("“%(value)s” is neither yes nor no.") % {"value": value})
+    return _YES[value.lower()]
 
-    return match
+
+def _yes_or_no(field: str) -> Callable[[str], Q]:
+    return lambda value: Q(**{field: _yes(value)})
 
 
 _KEYS: dict[str | None, Callable[[str], Q]] = {
@@ -150,11 +226,17 @@ _KEYS: dict[str | None, Callable[[str], Q]] = {
     "state": _state,
     "host": _text("host__name"),
     "os": lambda value: Q(os_name__icontains=value),
+    "tag": _tag,
+    "folder": _in_folder,
     "net": _on_network,
     "pool": _in_pool,
+    "ip": lambda value: Q(addresses_text__icontains=f'"address": "{value.rstrip("*")}'),
+    "mac": _mac,
+    "uuid": _uuid,
     "mem": _memory,
     "cpu": _cpu,
     "restart": _yes_or_no("needs_restart"),
     "emulated": _yes_or_no("is_emulated"),
     "autostart": _yes_or_no("autostart"),
+    "stale": _stale,
 }

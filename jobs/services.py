@@ -6,12 +6,19 @@ from accounts.models import User
 from virt.errors import UserError
 
 from .models import Job
+from .tasks import way_to_retry
 
 
 class AlreadyOver(UserError):
     """The job ended before it could be cancelled."""
 
     code, status = "already_over", 409
+
+
+class NotRetriable(UserError):
+    """The job succeeded, still runs, or does something that is not safe to do again unseen."""
+
+    code, status = "not_retriable", 409
 
 
 def cancel_job(job: Job, *, by: User) -> Job:
@@ -23,3 +30,20 @@ def cancel_job(job: Job, *, by: User) -> Job:
         raise AlreadyOver(_("“%(title)s” has ended already, there is nothing to cancel.") % {"title": job.title})
     job.request_cancel(by)
     return job
+
+
+def can_retry(job: Job) -> bool:
+    """Whether the job failed or was cancelled, and its kind can be started once more as it was."""
+    return job.status in (Job.Status.FAILED, Job.Status.CANCELLED) and way_to_retry(job) is not None
+
+
+def retry_job(job: Job, *, by: User) -> Job:
+    """Start the same task with the same arguments as a new job. Of a job over many guests: for those that are left.
+
+    Raises NotRetriable, and what the service that starts such a job raises: NotAllowed, Busy, Invalid …
+    """
+    again = way_to_retry(job)
+    if again is None or not can_retry(job):
+        sentence = _("“%(title)s” cannot be started again from here. Do it once more where you did it first.")
+        raise NotRetriable(sentence % {"title": job.title})
+    return again(job, by)

@@ -1,7 +1,7 @@
 """How a job runs: `@job_task` makes a Celery task that claims the row, works, and ends or rolls back."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from celery import Task, shared_task
@@ -10,8 +10,13 @@ from kombu.exceptions import OperationalError
 from .models import Job
 from .runner import RunningJob, roll_back_dead_jobs, run
 
+if TYPE_CHECKING:
+    from accounts.models import User
+
 log = structlog.get_logger(__name__)
 JobFunction = Callable[..., dict[str, Any] | None]
+Again = Callable[[Job, "User"], Job]
+_again: dict[str, Again] = {}
 
 
 class JobTask:
@@ -28,6 +33,14 @@ class JobTask:
             self.task.apply_async(args=(job.pk,))
         except OperationalError:
             log.warning("broker does not answer, the job waits", job=job.pk)
+
+    def again(self, function: Again) -> Again:
+        """Register how a job of this kind that failed is started once more: `function(job, by)`, through its service.
+
+        That asks the permission and checks the input anew. A kind without one cannot be retried.
+        """
+        _again[self.name] = function
+        return function
 
     def run_here(self, job: Job) -> None:
         """Run the job in this process, as a worker would."""
@@ -53,10 +66,15 @@ def job_task(*, soft_time_limit: int = 3600) -> Callable[[JobFunction], JobTask]
     return wrap
 
 
+def way_to_retry(job: Job) -> Again | None:
+    """What `JobTask.again` registered for the kind of `job`."""
+    return _again.get(job.task)
+
+
 @shared_task(name="jobs.tasks.recover", ignore_result=True)
 def recover() -> None:
     """Roll back jobs whose worker died, and queue again those that never reached one."""
     roll_back_dead_jobs()
 
 
-__all__ = ["JobTask", "RunningJob", "job_task", "recover"]
+__all__ = ["JobTask", "RunningJob", "job_task", "recover", "way_to_retry"]

@@ -144,6 +144,7 @@ TICKETS_URL = _redis(3)  # console tickets, leases
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 # --- jobs ---------------------------------------------------------------------------------------------------------
+BULK_PER_HOST = max(1, env.int("KVMWEB_BULK_PER_HOST", default=4))  # guests of one bulk job at a time on each host
 CELERY_BROKER_URL = _redis(0, for_kombu=True)
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 7 * 24 * 3600}  # else a long job is delivered twice
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -158,6 +159,8 @@ CELERY_BEAT_SCHEDULE = {
     "recover-jobs": {"task": "jobs.tasks.recover", "schedule": 15.0, "options": {"expires": 15}},
     "examine-hosts": {"task": "hosts.checks.examine_old", "schedule": 600.0, "options": {"expires": 600}},
     "sweep-uploads": {"task": "storage.tasks.sweep", "schedule": 900.0, "options": {"expires": 900}},
+    "measure-usage": {"task": "guests.usage.tasks.measure_usage", "schedule": 1800.0, "options": {"expires": 1800}},
+    "sweep-history": {"task": "guests.usage.tasks.sweep_history", "schedule": 86400.0, "options": {"expires": 3600}},
 }
 
 # --- users --------------------------------------------------------------------------------------------------------

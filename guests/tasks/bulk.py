@@ -1,8 +1,10 @@
 """The same for many guests: one job with a child per guest."""
 
 import time
+from collections import deque
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -26,46 +28,72 @@ class SomeFailed(UserError):
 
 @job_task(soft_time_limit=6 * 3600)
 def power_guests(job: RunningJob, *, verb: str, guest_ids: list[int]) -> dict[str, Any]:
-    """Do one of `power.TASKS` with many guests. A guest that is busy is left alone, and named at the end."""
+    """Do one of `power.TASKS` with many guests, BULK_PER_HOST at a time on each host.
+
+    A guest that is busy is left alone, and named at the end.
+    """
     guests = Guest.objects.filter(pk__in=guest_ids).select_related("host").defer("xml").order_by("name")
-    children: list[Job] = []
-    refused: list[str] = []
+    waiting: dict[int, deque[Guest]] = {}
+    for guest in guests:
+        waiting.setdefault(guest.host_id, deque()).append(guest)
+    work = _Work(job, verb, waiting, total=len(guest_ids))
     try:
-        for guest in guests:
-            job.check_cancelled()
-            try:
-                children.append(power.start(verb, guest, by=job.row.created_by, parent=job.row))
-            except UserError as error:
-                refused.append(guest.name)
-                job.log(str(error))
-        _see_through(job, verb, [child.pk for child in children], total=len(guest_ids))
+        work.see_through()
     except Cancelled:
-        _cancel(job, children)
+        _cancel(job, work.children)
         raise
-    failed = Job.objects.filter(pk__in=[child.pk for child in children]).exclude(status=Job.Status.SUCCEEDED)
-    refused += [subject.name for child in failed for subject in child.objects_of.filter(kind="guest")]
+    failed = Job.objects.filter(pk__in=work.children).exclude(status=Job.Status.SUCCEEDED)
+    refused = work.refused + [subject.name for child in failed for subject in child.objects_of.filter(kind="guest")]
     if refused:
         raise _some_failed(refused, len(guest_ids))
-    return {"guests": len(children)}
+    return {"guests": len(work.children)}
 
 
-def _see_through(job: RunningJob, verb: str, pks: list[int], *, total: int) -> None:
-    """Wait for the children. Those that no other worker has taken yet are done here, so one worker is enough."""
-    task, _title = power.TASKS[verb]
-    children = Job.objects.filter(pk__in=pks)
-    while unfinished := children.active().count():
-        job.progress(total - unfinished, total)
-        waiting = children.filter(status=Job.Status.QUEUED).order_by("pk").first()
-        if waiting:
-            task.run_here(waiting)
-        else:
-            time.sleep(POLL_S)
-    job.progress(total, total)
+class _Work:
+    """The guests that wait, by host, and the children that were started. No host gets all of them at once."""
+
+    def __init__(self, job: RunningJob, verb: str, waiting: dict[int, deque[Guest]], *, total: int) -> None:
+        self.job, self.verb, self.waiting, self.total = job, verb, waiting, total
+        self.children: list[int] = []
+        self.refused: list[str] = []
+        self.running: dict[int, int] = {}  # child → its host
+
+    def see_through(self) -> None:
+        """Until all are done. Children that no other worker has taken yet are done here, so one worker is enough."""
+        task, _title = power.TASKS[self.verb]
+        while self.running or any(self.waiting.values()):
+            self.job.progress(len(self.children) - len(self.running) + len(self.refused), self.total)
+            self._start_some()
+            unfinished = dict(Job.objects.filter(pk__in=self.running).active().values_list("pk", "status"))
+            self.running = {pk: host for pk, host in self.running.items() if pk in unfinished}
+            queued = min((pk for pk, status in unfinished.items() if status == Job.Status.QUEUED), default=None)
+            if queued:
+                task.run_here(Job.objects.get(pk=queued))
+            elif unfinished:
+                time.sleep(POLL_S)
+        self.job.progress(self.total, self.total)
+
+    def _start_some(self) -> None:
+        """Fill the free places of each host. A guest that another job holds takes none."""
+        for host_id, guests in self.waiting.items():
+            places = settings.BULK_PER_HOST - sum(host == host_id for host in self.running.values())
+            while guests and places > 0:
+                self.job.check_cancelled()
+                guest = guests.popleft()
+                try:
+                    child = power.start(self.verb, guest, by=self.job.row.created_by, parent=self.job.row)
+                except UserError as error:
+                    self.refused.append(guest.name)
+                    self.job.log(str(error))
+                    continue
+                self.children.append(child.pk)
+                self.running[child.pk] = host_id
+                places -= 1
 
 
-def _cancel(job: RunningJob, children: list[Job]) -> None:
+def _cancel(job: RunningJob, children: list[int]) -> None:
     by = job.row.created_by
-    for child in Job.objects.filter(pk__in=[child.pk for child in children]).active():
+    for child in Job.objects.filter(pk__in=children).active():
         if by:
             child.request_cancel(by)
 

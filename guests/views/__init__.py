@@ -1,7 +1,15 @@
 """Pages of guests."""
 
+from .arranging import (
+    folder_change,
+    guest_tags,
+    list_changes,
+    list_undo,
+    tag_change,
+    tags_and_folders,
+)
+from .bulk import guest_bulk
 from .changes import (
-    guest_bulk,
     guest_delete,
     guest_edit,
     guest_eject,
@@ -12,10 +20,12 @@ from .changes import (
 from .detail import guest_detail, guest_hardware, guest_jobs, guest_xml
 from .graphs import guest_graphs
 from .history import guest_acknowledge, guest_definition, guest_history, guest_restore, outside_changes
-from .listing import guest_list, guest_menu, guest_row
+from .listing import guest_facets, guest_list, guest_menu, guest_row
 from .new import guest_creating, guest_new, guest_preview
+from .saved import list_columns, view_change, view_new, views
 
 __all__ = [
+    "folder_change",
     "guest_acknowledge",
     "guest_bulk",
     "guest_creating",
@@ -24,6 +34,7 @@ __all__ = [
     "guest_detail",
     "guest_edit",
     "guest_eject",
+    "guest_facets",
     "guest_forget",
     "guest_graphs",
     "guest_hardware",
@@ -37,6 +48,15 @@ __all__ = [
     "guest_preview",
     "guest_restore",
     "guest_row",
+    "guest_tags",
     "guest_xml",
+    "list_changes",
+    "list_columns",
+    "list_undo",
     "outside_changes",
+    "tag_change",
+    "tags_and_folders",
+    "view_change",
+    "view_new",
+    "views",
 ]

@@ -4,19 +4,15 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.rest import actor
 from guests import commands, services
 from guests.forms import DeleteForm, EditForm, MediaForm
 from guests.models import Guest
-from guests.verbs import BULK, VERBS
+from guests.verbs import VERBS
 from virt.errors import Invalid, UserError
-
-NAMED_AT_MOST = 10
 
 
 def permitted_or_404(request: HttpRequest, pk: int, action: str) -> Guest:
@@ -46,34 +42,6 @@ def guest_power(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         "commands": commands.for_verb(guest, look.virsh, verb),
     }
     return render(request, "confirm.html", context)
-
-
-@require_POST
-def guest_bulk(request: HttpRequest) -> HttpResponse:
-    """Switch all selected guests; what loses something is asked first."""
-    verb = request.POST.get("do", "")
-    pks = [int(pk) for pk in request.POST.getlist("id") if pk.isascii() and pk.isdigit() and len(pk) < 19]
-    guests = Guest.objects.permitted(actor(request), "operate").filter(pk__in=pks)
-    if verb not in BULK:
-        raise Invalid(_("There is no such way to switch a guest."))
-    look = VERBS[verb]
-    if not look.loses or "confirmed" in request.POST:
-        services.power_many(guests, verb, by=actor(request))
-        return redirect("guests:list")
-    names = list(guests.order_by("name").values_list("name", flat=True))
-    words = ngettext("%(number)d guest", "%(number)d guests", len(names)) % {"number": len(names)}
-    more = [_("and %(number)d more") % {"number": len(names) - NAMED_AT_MOST}] if len(names) > NAMED_AT_MOST else []
-    context = {
-        "confirm_title": f"{look.title}: {words}",
-        "confirm_text": look.loses,
-        "confirm_button": f"{look.title}: {words}",
-        "confirm_stay": True,
-        "cancel_url": reverse("guests:list"),
-        "effects": names[:NAMED_AT_MOST] + more,
-        "verb": verb,
-        "pks": pks,
-    }
-    return render(request, "guests/bulk.html", context)
 
 
 @require_http_methods(["GET", "POST"])

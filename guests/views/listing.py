@@ -4,36 +4,45 @@ from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.templatetags.static import static
-from django.utils.translation import gettext as _
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from accounts.rest import actor
-from guests import verbs
-from guests.listing import PER_PAGE, Listing, listing
+from guests import facets, verbs
+from guests.facets import FACETS
+from guests.listing import PER_PAGE, asked_at, columns_at, listing
 from guests.models import Guest
 from guests.rows import rows
-from guests.search import with_word
 from hosts.models import Host
 
 
-class Filter(NamedTuple):
-    """A menu that writes a word into the query box. A choice: its value, its label, the query with it, is it there."""
+class FacetMenu(NamedTuple):
+    """A menu above the list; its choices are fetched from `url` when it is opened."""
 
     key: str
     label: str
-    choices: list[tuple[str, str, str, bool]]
+    url: str
 
 
 @require_GET
 def guest_list(request: HttpRequest) -> HttpResponse:
     user = actor(request)
     found = listing(user, request.GET)
+    address = request.GET.copy()
+    address.pop("page", None)
+    facets_url = f"{reverse('guests:facets')}?{address.urlencode()}"
     context: dict[str, Any] = {
         "listing": found,
-        "filters": _filters(found),
+        "kept": [(name, address[name]) for name in ("view", "saved", "sort", "per") if name in address],
+        "facets": [
+            FacetMenu(facet.key, str(facet.label), f"{facets_url}&key={facet.key}")
+            for facet in FACETS
+            if facet.key != "host" or found.many_hosts
+        ],
+        "facets_url": facets_url,
+        "view_new_url": f"{reverse('guests:view_new')}?{address.urlencode()}",
+        "columns_url": f"{reverse('guests:columns')}?{address.urlencode()}",
         "sizes": PER_PAGE,
-        "many_hosts": len(found.hosts) > 1,
         "can_create": Host.objects.permitted(user, "create").exists(),
         "bulk_verbs": [verbs.VERBS[name] for name in verbs.BULK],
     }
@@ -44,13 +53,26 @@ def guest_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 def guest_row(request: HttpRequest, pk: int) -> HttpResponse:
     """One row anew. An empty answer takes a row away whose guest is gone, or not this user's any more."""
-    found = rows(Guest.objects.permitted(actor(request), "view").filter(pk=pk), actor(request))
+    user = actor(request)
+    shown = columns_at(user, request.headers.get("HX-Current-URL", ""))
+    found = rows(Guest.objects.permitted(user, "view").filter(pk=pk), user, {column.name for column in shown})
     if not found:
         return HttpResponse()
-    many_hosts = Host.objects.permitted(actor(request), "view").count() > 1
-    return render(
-        request, "guests/_row.html", {"row": found[0], "many_hosts": many_hosts, "icons": static("icons.svg")}
-    )
+    return render(request, "guests/_row.html", {"rows": found, "columns": shown})
+
+
+@require_GET
+def guest_facets(request: HttpRequest) -> HttpResponse:
+    """What the list can be narrowed to, with counts: one menu (`key`), or a page of all."""
+    address = request.GET.copy()
+    keys = address.pop("key", [])
+    query = asked_at(actor(request), address).query
+    address.pop("page", None)
+    wanted = [facet for facet in FACETS if not keys or facet.key in keys]
+    made = [facets.choices(actor(request), facet, query) for facet in wanted]
+    context = {"facets": made, "address": address, "cancel_url": f"{reverse('guests:list')}?{address.urlencode()}"}
+    is_menu = request.headers.get("HX-Request") and keys
+    return render(request, "guests/_facet.html" if is_menu else "guests/facets.html", context)
 
 
 @require_GET
@@ -78,18 +100,3 @@ def menu_of(request: HttpRequest, guest: Guest) -> dict[str, Any]:
         "can_delete": not guest.is_missing and guest.state != Guest.State.CREATING and may("delete"),
         "can_forget": guest.is_missing and may("administer"),
     }
-
-
-def _filters(found: Listing) -> list[Filter]:
-    states = [(state, label) for state, label in Guest.State.choices if found.tallies.get(f"state_{state}")]
-    hosts = [(host.name, host.name) for host in found.hosts] if len(found.hosts) > 1 else []
-    return [
-        Filter(key, label, [_choice(found.query, key, value, str(text)) for value, text in [("", _("Any")), *choices]])
-        for key, label, choices in (("state", _("State"), states), ("host", _("Host"), hosts))
-        if choices
-    ]
-
-
-def _choice(query: str, key: str, value: str, label: str) -> tuple[str, str, str, bool]:
-    changed = with_word(query, key, value)
-    return value, label, changed, changed == query

@@ -1,5 +1,6 @@
 // What every page needs. Pages with more (console, upload, graphs) load their own module beside this one.
 
+import "./changes.js";
 import "./dialogs.js";
 import "./fragments.js";
 import "./keyboard.js";

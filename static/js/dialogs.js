@@ -46,7 +46,7 @@ document.addEventListener("click", (event) => {
 
 // Enter never destroys: it works on the button that has the focus, and does not send a question from a field.
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && event.target.matches?.("form[data-confirm] input")) event.preventDefault();
+  if (event.key === "Enter" && event.target.matches?.("form[data-confirm]:not([data-harmless]) input")) event.preventDefault();
 });
 
 // A form with data-stay starts a job and leaves the reader where they are.

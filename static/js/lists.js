@@ -4,6 +4,7 @@
 import { text } from "./texts.js";
 
 const selected = new Map(); // list id → set of row ids; survives live updates of the rows
+const whole = new Set(); // ids of lists of which everything is selected, not just what the page shows
 let lastBox = null;
 
 const listOf = (element) => element.closest("table[data-list]");
@@ -32,6 +33,22 @@ function refresh(list) {
   bar.hidden = number === 0;
   const words = bar.querySelector("[data-bulk-count]");
   if (words) words.textContent = text("selected", { number });
+  refreshAll(list, bar, number > 0 && number === all.length);
+}
+
+/** A list with more pages offers to select all that it matches; then the server looks up which those are. */
+function refreshAll(list, bar, isWholePage) {
+  const offer = bar.querySelector("[data-bulk-all]");
+  if (!offer) return;
+  const total = Number(list.dataset.total);
+  const takesAll = isWholePage && whole.has(list.id);
+  if (!takesAll) whole.delete(list.id);
+  const shown = total.toLocaleString(document.documentElement.lang);
+  offer.hidden = takesAll || !isWholePage || total <= boxes(list).length;
+  offer.textContent = text("selectAll", { number: shown });
+  if (takesAll) bar.querySelector("[data-bulk-count]").textContent = text("selected", { number: shown });
+  bar.elements.all.value = takesAll ? "yes" : "";
+  bar.elements.match.value = takesAll ? list.dataset.match : "";
 }
 
 function choose(list, box, on) {
@@ -43,6 +60,7 @@ export function clearSelection() {
   for (const list of document.querySelectorAll("table[data-list]")) {
     had ||= chosen(list).size > 0;
     chosen(list).clear();
+    whole.delete(list.id);
     refresh(list);
   }
   return had;
@@ -57,6 +75,12 @@ document.addEventListener("click", (event) => {
   } else if (list) {
     pick(list, box, box.checked, event.shiftKey);
   } else if (event.target.closest("[data-bulk-clear]")) clearSelection();
+  else if (event.target.closest("[data-bulk-all]")) {
+    const bar = event.target.closest("[data-bulk]");
+    const target = document.getElementById(bar.dataset.bulk);
+    whole.add(target.id);
+    refresh(target);
+  }
 });
 
 /** Selects or leaves a row; with `range` all rows from the last one that was touched. */
