@@ -11,6 +11,7 @@ from accounts.rest import AUTH
 from consoles.api import router as consoles_router
 from guests.api import router as guests_router
 from guests.definitions.api import router as definitions_router
+from guests.usage.api import router as usage_router
 from hosts.api import router as hosts_router
 from jobs.api import router as jobs_router
 from networking.api import bridges_router, networks_router
@@ -41,6 +42,7 @@ api.add_router("/isos", isos_router)
 api.add_router("/isos", trees_router)
 api.add_router("/networks", networks_router)
 api.add_router("/bridges", bridges_router)
+api.add_router("/guests", usage_router)
 api.add_router("/guests", guests_router)
 api.add_router("/guests", consoles_router)
 api.add_router("/guests", definitions_router)

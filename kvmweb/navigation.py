@@ -25,6 +25,7 @@ SECTIONS: tuple[tuple[str | Promise, tuple[Entry, ...]], ...] = (
         (
             Entry("guests:list", _("Guests"), "guest", "guests", "g"),
             Entry("hosts:list", _("Hosts"), "host", "hosts", "h"),
+            Entry("usage:top", _("Usage"), "chart", key="u"),
         ),
     ),
     (

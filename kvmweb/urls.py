@@ -9,6 +9,7 @@ urlpatterns = [
     path("", include("inventory.urls")),
     path("", include("accounts.urls")),
     path("guests/", include("guests.urls")),
+    path("usage/", include("guests.usage.urls")),
     path("consoles/", include("consoles.urls")),
     path("hosts/", include("hosts.urls")),
     path("", include("storage.urls")),

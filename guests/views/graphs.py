@@ -5,6 +5,9 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from guests.usage import sizing
+from guests.usage.measure import measure
+from guests.usage.models import Usage
 from history.graphs import graphs
 from history.series import GUEST
 
@@ -16,4 +19,6 @@ def guest_graphs(request: HttpRequest, pk: int) -> HttpResponse:
     row = row_or_404(request, pk)
     address = reverse("api:guest_history", args=[row.guest.pk])
     shown = graphs(GUEST, row.guest.pk, request.GET.get("range", ""), address)
-    return render(request, "guests/graphs.html", {**frame(request, row, "graphs"), "graphs": shown})
+    usage = measure(row.guest, Usage.Period.FORTNIGHT)
+    context = {"graphs": shown, "hints": sizing.hints(usage), "why_unknown": sizing.why_unknown(usage)}
+    return render(request, "guests/graphs.html", {**frame(request, row, "graphs"), **context})
