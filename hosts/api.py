@@ -20,8 +20,11 @@ from . import services
 from .checks.api import router as checks_router
 from .hardware.api import router as hardware_router
 from .models import Host
+from .reaching import services as reaching
+from .reaching.api import router as reaching_router
 
 router = Router(tags=["hosts"])
+router.add_router("", reaching_router)
 router.add_router("", hardware_router)
 router.add_router("", checks_router)
 
@@ -38,6 +41,8 @@ class HostOut(Schema):
     seen_at: datetime | None = Field(description="When its objects were last compared with libvirt.")
     error: str = Field(description="Why there is no contact; empty while there is.")
     enabled: bool
+    tags: list[str]
+    removed_at: datetime | None = Field(description="When somebody removed it from kvmweb; null while it is there.")
     kvm_works: bool | None = Field(description="Whether guests run accelerated. null: not tried yet.")
     kvm_reason: str
     cpus: int = Field(description="Logical processors.")
@@ -49,6 +54,10 @@ class HostOut(Schema):
     @staticmethod
     def resolve_enabled(host: Host) -> bool:
         return host.state != Host.State.DISABLED
+
+    @staticmethod
+    def resolve_tags(host: Host) -> list[str]:
+        return [tag.name for tag in host.tags.all()]
 
 
 class HostDetailOut(HostOut):
@@ -63,6 +72,7 @@ class HostDetailOut(HostOut):
 class HostPatch(Schema):
     name: str | None = None
     enabled: bool | None = None
+    tags: list[str] | None = Field(None, max_length=20, description="In place of those that it has.")
 
 
 def _host(request: HttpRequest, host_id: int, action: str) -> Host:
@@ -72,9 +82,14 @@ def _host(request: HttpRequest, host_id: int, action: str) -> Host:
 
 @router.get("", response={200: list[HostOut], ERRORS: Problem})
 @paginate
-def list_hosts(request: HttpRequest, search: str = "", state: Host.State | None = None) -> QuerySet[Host]:
-    """All hosts, by name; with `state` only those in it."""
-    hosts = Host.objects.permitted(actor(request), "view")
+def list_hosts(
+    request: HttpRequest, search: str = "", state: Host.State | None = None, tag: str = "", removed: bool = False
+) -> QuerySet[Host]:
+    """All hosts, by name; with `state` or `tag` only those that have it, with `removed` those that were removed."""
+    hosts = Host.objects.permitted(actor(request), "view").filter(removed_at__isnull=not removed)
+    hosts = hosts.prefetch_related("tags")
+    if tag:
+        hosts = hosts.filter(tags__name=tag)
     if search:
         hosts = hosts.filter(name__icontains=search)
     return hosts.filter(state=state) if state else hosts
@@ -105,6 +120,8 @@ def change_host(request: HttpRequest, host_id: int, body: HostPatch) -> Host:
         host = services.rename_host(host, body.name, by=actor(request))
     if body.enabled is not None:
         host = services.set_enabled(host, body.enabled, by=actor(request))
+    if body.tags is not None:
+        reaching.set_tags(host, body.tags, by=actor(request))
     return host
 
 

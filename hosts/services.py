@@ -63,7 +63,12 @@ def rename_host(host: Host, name: str, *, by: User) -> Host:
 
 
 def set_enabled(host: Host, enabled: bool, *, by: User) -> Host:
-    """Let the watcher look after the host, or no longer. Its guests go on; their rows stay as they were last seen."""
+    """Let the watcher look after the host, or no longer. Its guests go on; their rows stay as they were last seen.
+
+    Raises HostDisabled for one that was removed.
+    """
+    if host.removed_at:
+        raise HostDisabled(_("%(host)s was removed from kvmweb. Add it again first.") % {"host": host.name})
     state = Host.State.CONNECTING if enabled else Host.State.DISABLED
     rows = Host.objects.filter(pk=host.pk)
     rows = rows.filter(state=Host.State.DISABLED) if enabled else rows.exclude(state=Host.State.DISABLED)
@@ -118,5 +123,7 @@ def prepare_host(host: Host, *, by: User | None) -> Job:
 
 def require_enabled(host: Host) -> None:
     """Raise HostDisabled when somebody switched the host off: no job is started on it."""
+    if host.removed_at:
+        raise HostDisabled(_("%(host)s was removed from kvmweb. Add it again first.") % {"host": host.name})
     if host.state == Host.State.DISABLED:
         raise HostDisabled(_("%(host)s is switched off in kvmweb. Enable it first.") % {"host": host.name})

@@ -2,7 +2,6 @@
 connection per host, for libvirt, commands and consoles alike. https://man.openbsd.org/ssh_config
 """
 
-import fcntl
 import hashlib
 import shlex
 import socket
@@ -10,6 +9,14 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+)
 from django.conf import settings
 
 from . import files
@@ -25,22 +32,20 @@ def directory() -> Path:
 
 
 def key_file() -> Path:
-    """Our private key, made at the first call."""
+    """Our private key, made at the first call. https://man.openbsd.org/ssh-keygen"""
     path = directory() / "id_ed25519"
     if not path.exists():
-        with (directory() / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not path.exists():
-                comment = f"kvmweb@{socket.gethostname().partition('.')[0] or 'kvmweb'}"
-                command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
-                subprocess.run(command, check=True, capture_output=True, timeout=30)
+        files.make_once(
+            path, Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+        )
     return path
 
 
 def public_key() -> str:
     """The half of our key that hosts get, as one line of authorized_keys."""
-    key = key_file()
-    return key.with_name(f"{key.name}.pub").read_text().strip()
+    key = load_ssh_private_key(key_file().read_bytes(), password=None).public_key()
+    line = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    return f"{line} kvmweb@{socket.gethostname().partition('.')[0] or 'localhost'}"
 
 
 @dataclass(frozen=True, kw_only=True)

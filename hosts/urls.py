@@ -12,6 +12,7 @@ urlpatterns = [
     path("<int:pk>/networks/", views.host_networks, name="networks"),
     path("<int:pk>/checks/", views.host_checks, name="checks"),
     path("<int:pk>/", include("hosts.hardware.urls")),
+    path("", include("hosts.reaching.urls")),
     path("<int:pk>/check/", views.host_check, name="check"),
     path("<int:pk>/probe/", views.host_probe, name="probe"),
     path("<int:pk>/prepare/", views.host_prepare, name="prepare"),

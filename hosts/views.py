@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.permissions import may
 from accounts.rest import actor
 from history.graphs import graphs
 from history.series import HOST
@@ -15,10 +16,12 @@ from virt.errors import Invalid
 
 from . import services
 from .forms import RenameForm
-from .models import Host
+from .models import Host, HostTag
 from .tabs import SHOWN, host_or_404, page_of, render_part, render_tab
 
 BRIDGES_SHOWN = 200
+MOST_TAGS = 200
+REMOVED = "removed"  # among the states to filter by
 SORTS = {"name": "name", "state": "state", "guests": "guest_count", "cpu": "cpu_percent", "memory": "memory_used_mib"}
 
 
@@ -32,16 +35,28 @@ def with_guest_counts(hosts: "QuerySet[Host]") -> "QuerySet[Host]":
 
 @require_GET
 def host_list(request: HttpRequest) -> HttpResponse:
-    hosts = with_guest_counts(Host.objects.permitted(actor(request), "view"))
-    q, state, sort = (request.GET.get(name, "").strip() for name in ("q", "state", "sort"))
+    q, state, tag, sort = (request.GET.get(name, "").strip() for name in ("q", "state", "tag", "sort"))
+    hosts = Host.objects.permitted(actor(request), "view").filter(removed_at__isnull=state != REMOVED)
     if q:
-        hosts = hosts.filter(name__icontains=q)
+        hosts = hosts.filter(Q(name__icontains=q) | Q(uri__icontains=q))
     if state in Host.State.values:
         hosts = hosts.filter(state=state)
+    if tag:
+        hosts = hosts.filter(tags__name=tag)
+    hosts = with_guest_counts(hosts).prefetch_related("tags")
     key = SORTS.get(sort.removeprefix("-"), "name")
     hosts = hosts.order_by(f"-{key}" if sort.startswith("-") else key, "name")
     page = page_of(request, hosts)
-    context = {"page": page, "q": q, "state": state, "states": Host.State.choices, "filtered": bool(q or state)}
+    context = {
+        "page": page,
+        "q": q,
+        "state": state,
+        "states": [*Host.State.choices, (REMOVED, _("Removed"))],
+        "tag": tag,
+        "tags": HostTag.objects.values_list("name", flat=True)[:MOST_TAGS],
+        "filtered": bool(q or state or tag),
+        "can_add": may(actor(request), "administer"),
+    }
     return render_part(request, "hosts/_list.html", "hosts/list.html", context)
 
 
