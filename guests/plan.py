@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.permissions import NotAllowed
+from hosts.maintenance import require_open
 from hosts.models import Host
 from hosts.reaching.address import vnc_listen
 from hosts.services import require_enabled
@@ -89,10 +90,11 @@ def plan_guest(wanted: NewGuest, *, by: User) -> GuestPlan:
     """Work out and check what `wanted` means. Asks no libvirt.
 
     Raises NotAllowed, Invalid (with the field), GuestExists, VolumeInUse, PoolFull, WrongState (a pool or network is
-    stopped), HostDisabled or NotReady (the host was never connected).
+    stopped), HostDisabled, HostInMaintenance or NotReady (the host was never connected).
     """
     host = host_for(wanted.host, by)
     require_enabled(host)
+    require_open(host)
     name = _free_name(host, wanted.name)
     iso = plan_disks.iso_for(host, wanted.iso, by)
     os = find_os(wanted.os or (iso.os_id if iso else ""))

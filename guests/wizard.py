@@ -91,6 +91,7 @@ class NewGuestForm(ProblemForm):
         super().__init__(*args, **kwargs)
         hosts = Host.objects.permitted(user, "create")
         self._offer("host", hosts)
+        self.fields["host"].label_from_instance = _host_label  # type: ignore[attr-defined]
         isos = Iso.objects.permitted(user, "view").filter(volume__missing_since=None, volume__pool__is_active=True)
         self._offer("iso", isos.filter(volume__pool__host=host).select_related("volume").order_by("volume__name"))
         volumes = Volume.objects.permitted(user, "configure").filter(pool__host=host, missing_since=None)
@@ -138,6 +139,10 @@ class NewGuestForm(ProblemForm):
         self.fields[field].queryset = rows  # type: ignore[attr-defined]
 
 
+def _host_label(host: Host) -> str:
+    return _("%(host)s, in maintenance") % {"host": host.name} if host.is_in_maintenance else host.name
+
+
 def _pool_label(pool: Pool) -> str:
     words = {"pool": pool.name, "free": f"{pool.available_bytes / GIB:.1f}"}
     return _("%(pool)s, %(free)s GiB free") % words
@@ -149,7 +154,8 @@ def chosen_host(user: User, data: QueryDict | dict[str, str]) -> Host | None:
     try:
         return host_for(int(pk) if str(pk).isascii() and str(pk).isdigit() and len(str(pk)) < 19 else None, user)
     except Invalid:
-        return Host.objects.permitted(user, "create").first()
+        hosts = Host.objects.permitted(user, "create")
+        return hosts.filter(maintenance_since=None).first() or hosts.first()
 
 
 def suggestions(user: User, host: Host | None, data: QueryDict | dict[str, str]) -> dict[str, str]:

@@ -64,6 +64,9 @@ class HostDetailOut(HostOut):
     """A host with what libvirt says of it."""
 
     error_details: str
+    maintenance_since: datetime | None = Field(description="Nothing new is placed on it since then.")
+    maintenance_reason: str
+    maintenance_by: str
     facts: dict[str, Any] = Field(description="hostname, arch, cpu_model, libvirt_version, hypervisor_version …")
     kvm_probed_at: datetime | None
     prepared_at: datetime | None

@@ -62,6 +62,9 @@ class Host(models.Model):
     tags = models.ManyToManyField(HostTag, blank=True, related_name="hosts")
     prepared_at = models.DateTimeField(null=True, blank=True)  # when its pools and network were first set up
     check_requested_at = models.DateTimeField(null=True, blank=True)  # somebody wants the watcher to look again, now
+    maintenance_since = models.DateTimeField(null=True, blank=True)  # nothing new is placed on it from then on
+    maintenance_reason = models.CharField(max_length=500, blank=True)
+    maintenance_by = models.CharField(max_length=150, blank=True)  # a user's name: it stays when the user goes
 
     # What it is: from libvirt, once per connection. `facts` is virt.host.HostFacts as JSON.
     facts = models.JSONField(default=dict)
@@ -97,6 +100,11 @@ class Host(models.Model):
     @property
     def is_connected(self) -> bool:
         return self.state == self.State.CONNECTED
+
+    @property
+    def is_in_maintenance(self) -> bool:
+        """Whether nothing new is to be placed on it. What is there goes on."""
+        return self.maintenance_since is not None
 
     @property
     def is_stale(self) -> bool:

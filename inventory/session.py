@@ -9,6 +9,7 @@ import structlog
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext as _
 
+from guests.autostart.services import start_after_boot
 from hosts import inventory as hosts
 from hosts import services
 from hosts.hardware import rows as hardware
@@ -77,6 +78,7 @@ class Session:
             self._start(self._follow_storage())
             self._start(self._take_samples())
             self._start(self._ask_agents())
+            self._start(self._samples.run("start order", lambda _conn: start_after_boot(self.host)))
             self._start(self._follow_devices())
             await self._follow(conn)
         finally:

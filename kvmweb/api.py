@@ -11,6 +11,7 @@ from accounts.rest import AUTH
 from consoles.api import router as consoles_router
 from guests.api import router as guests_router
 from guests.definitions.api import router as definitions_router
+from guests.host_care.api import router as host_care_router
 from guests.usage.api import router as usage_router
 from hosts.api import router as hosts_router
 from jobs.api import router as jobs_router
@@ -35,6 +36,7 @@ api = DocumentedAPI(
     auth=AUTH,
 )
 api.add_router("/hosts", hosts_router)
+api.add_router("/hosts", host_care_router)
 api.add_router("/pools", pools_router)
 api.add_router("/volumes", volumes_router)
 api.add_router("/isos", fetching_router)

@@ -12,6 +12,7 @@ urlpatterns = [
     path("usage/", include("guests.usage.urls")),
     path("consoles/", include("consoles.urls")),
     path("hosts/", include("hosts.urls")),
+    path("hosts/", include("guests.host_care.urls")),
     path("", include("storage.urls")),
     path("", include("networking.urls")),
     path("jobs/", include("jobs.urls")),

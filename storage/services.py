@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
+from hosts.maintenance import require_open
 from jobs.live import publish
 from jobs.models import Busy, Job, Ref
 from jobs.tasks import JobTask
@@ -73,6 +74,7 @@ def create_volume(
     Raises Invalid (field "name", "capacity_bytes", "format", "preallocation" or "backing"), VolumeExists, PoolFull,
     VolumeInUse or WrongState.
     """
+    require_open(pool.host)
     name = validate.volume_name(name)
     capacity_bytes = validate.disk_bytes(capacity_bytes)
     check_format(pool, image_format)

@@ -5,6 +5,8 @@ from .bulk import power_guests
 from .change import change_guest, change_media
 from .create import create_guest
 from .delete import delete_guest
+from .hand_over import hand_over_autostart
+from .host import HOST_VERBS, autostart_guests, power_host, shut_down_guests
 from .power import (
     destroy_guest,
     reboot_guest,
@@ -18,17 +20,22 @@ from .power import (
 from .restore import restore_definition
 
 __all__ = [
+    "HOST_VERBS",
+    "autostart_guests",
     "change_guest",
     "change_media",
     "create_guest",
     "delete_guest",
     "destroy_guest",
+    "hand_over_autostart",
     "power_guests",
+    "power_host",
     "reboot_guest",
     "reset_guest",
     "restore_definition",
     "resume_guest",
     "save_guest",
+    "shut_down_guests",
     "shutdown_guest",
     "start_guest",
     "suspend_guest",

@@ -19,6 +19,7 @@ from guests import commands, services, sheets, systems, wizard
 from guests.models import Guest
 from guests.plan import FIRMWARES
 from guests.wizard import NewGuestForm
+from hosts.maintenance import require_open
 from hosts.models import Host
 from jobs.models import Job
 from virt.errors import UserError
@@ -109,6 +110,12 @@ def _form(user: User, values: dict[str, str], *, bound: bool) -> NewGuestForm:
 
 def _preview(user: User, values: dict[str, str]) -> dict[str, Any]:
     """The plan of what is typed, or the sentence that says why there is none."""
+    host = wizard.chosen_host(user, values)
+    try:
+        if host:
+            require_open(host)
+    except UserError as error:  # before anything that is missing yet: it would be typed in vain
+        return {"plan": None, "problem": str(error)}
     form = _form(user, values, bound=True)
     if not form.is_valid():
         first = next(iter(form.errors.items()))

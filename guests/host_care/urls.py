@@ -1,0 +1,11 @@
+from django.urls import path
+
+from . import views
+
+app_name = "host_care"
+urlpatterns = [
+    path("<int:pk>/maintenance/", views.enter_maintenance, name="maintenance"),
+    path("<int:pk>/maintenance/leave/", views.leave_maintenance, name="leave_maintenance"),
+    path("<int:pk>/start-order/", views.start_order, name="start_order"),
+    path("<int:pk>/power/<slug:verb>/", views.power, name="power"),
+]
