@@ -6,6 +6,7 @@ must not rescan.
 """
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -17,13 +18,13 @@ from django.utils import timezone
 from hosts.models import Host
 from jobs.live import publish
 from jobs.models import JobObject
-from virt import pools, volumes
+from virt import pool_types, pools, volumes
 from virt.connection import Connection
-from virt.errors import HostTimeout, HostUnreachable, VirtError
+from virt.errors import HostTimeout, HostUnreachable, NotSupported, VirtError
 from virt.types import PoolInfo, VolumeInfo
 
 from .images import being_written, belongs, check_next
-from .models import Iso, Pool, Volume
+from .models import Iso, Pool, StorageSheet, Volume
 from .names import is_part_file
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ def sync_storage(host: Host, conn: Connection, *, rescan: bool = False) -> None:
     What vanished is marked missing and comes back under the same row. An image that nobody has looked at is checked by
     a job. A pool that cannot be read keeps its volumes as they were. Raises HostUnreachable or HostTimeout.
     """
+    sync_kinds(host, conn)
     infos = pools.list_pools(conn)
     for info in infos:
         _sync_pool(host, conn, info, rescan=rescan)
@@ -43,6 +45,18 @@ def sync_storage(host: Host, conn: Connection, *, rescan: bool = False) -> None:
     for pool in gone:
         _mark_missing(pool)
     check_next(host)
+
+
+def sync_kinds(host: Host, conn: Connection) -> None:
+    """Note which types of pools the host can have; libvirt before 5.2 does not tell, and then nothing is noted."""
+    try:
+        kinds = [asdict(kind) for kind in pool_types.pool_kinds(conn)]
+    except NotSupported:
+        return
+    as_stored = [{**kind, "formats": list(kind["formats"])} for kind in kinds]
+    sheet, made = StorageSheet.objects.get_or_create(host=host, defaults={"kinds": as_stored})
+    if not made and sheet.kinds != as_stored:
+        StorageSheet.objects.filter(pk=sheet.pk).update(kinds=as_stored, read_at=timezone.now())
 
 
 def refresh_pool(host: Host, conn: Connection, pool: str, *, rescan: bool = False) -> Pool | None:
@@ -110,6 +124,7 @@ def _pool_row(host: Host, info: PoolInfo) -> tuple[Pool, bool]:
         "is_active": info.is_active,
         "autostart": info.autostart,
         "target_path": info.path,
+        "xml": info.xml,
         "missing_since": None,
     }
     if info.is_active:  # else libvirt says 0: what we saw last is nearer to the truth

@@ -26,6 +26,9 @@ class Pool(OnHost):
     allocation_bytes = models.PositiveBigIntegerField(default=0)
     available_bytes = models.PositiveBigIntegerField(default=0)
     refreshed_at = models.DateTimeField(null=True, blank=True)
+    xml = models.TextField(blank=True)  # its definition, without how full it is
+    warn_percent = models.PositiveSmallIntegerField(default=90)  # fuller than that, people are told; 0: never
+    closed_to_qemu = models.CharField(max_length=4096, blank=True)  # the directory on the way that QEMU may not enter
 
     objects = OnHostQuerySet.as_manager()
 
@@ -42,6 +45,23 @@ class Pool(OnHost):
     @property
     def used_percent(self) -> int | None:
         return self.allocation_bytes * 100 // self.capacity_bytes if self.capacity_bytes else None
+
+    @property
+    def is_too_full(self) -> bool:
+        """Whether it is fuller than people want it to be."""
+        full = 100 - self.available_bytes * 100 // self.capacity_bytes if self.capacity_bytes else 0
+        return self.is_active and 0 < self.warn_percent <= full
+
+
+class StorageSheet(models.Model):
+    """What pools a host can have, as its libvirt said last."""
+
+    host = models.OneToOneField("hosts.Host", models.CASCADE, related_name="storage_sheet")
+    kinds = models.JSONField(default=list)  # virt.pool_types.PoolKind
+    read_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"storage of {self.host}"
 
 
 class VolumeQuerySet(PermittedQuerySet):

@@ -31,7 +31,9 @@ graphics, console        open_graphics(uri, uuid) -> socket; open_console(uri, u
 host                     host_facts host_usage compat_sheet
 kvm_probe                probe_kvm(conn) -> KvmProbe
 pools                    list_pools pool_info find_pool ensure_dir_pool start_pool stop_pool refresh_pool
-                         set_pool_autostart delete_pool
+                         set_pool_autostart delete_pool define_pool build_pool
+pool_xml, pool_types     PoolSpec(name=, type=, …).to_xml(); pool_kinds find_sources
+pool_reach               closed_on_the_way open_the_way: may QEMU enter the directories of a pool?
 volumes                  list_volumes volume_info volume_by_path create_volume delete_volume resize_volume clone_volume
                          grow_open_volume wipe_volume guests_using
 qcow2, image_check       headers and tables of images; check_image: refers it to files that it must not?

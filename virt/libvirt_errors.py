@@ -81,6 +81,11 @@ _BY_SSH: list[tuple[str, Meaning]] = [
     ),
 ]
 
+
+def _no_tool(package: str) -> Meaning:
+    return NotSupported, f"the host lacks a program that this type of pool needs. Install {package} on it"
+
+
 # What the text says (in small letters) is surer than the code where libvirt uses a general one ("operation failed").
 _BY_TEXT: list[tuple[str, Meaning]] = [
     ("no space left on device", _FULL),
@@ -94,6 +99,14 @@ _BY_TEXT: list[tuple[str, Meaning]] = [
     (r"has asynchronous jobs running", _POOL_BUSY),
     (r"virstoragepoolrefresh\(\) failed$", _POOL_BUSY),  # without words of its own: a file came or went meanwhile
     (r"cannot access storage file", (VolumeNotFound, "one of its images is not where its definition says")),
+    (r"cannot execute binary .*/(pv|vg|lv)[a-z]+", _no_tool("lvm2")),
+    (r"cannot execute binary .*/iscsiadm", _no_tool("open-iscsi")),
+    (r"cannot execute binary .*/(parted|parthelper)|cannot find 'parted'", _no_tool("parted")),
+    (r"cannot execute binary .*/(z(fs|pool))", _no_tool("zfsutils-linux")),
+    (r"cannot execute binary .*/showmount|unknown filesystem type 'nfs|mount\.nfs", _no_tool("nfs-common")),
+    (r"unknown filesystem type 'cifs|mount\.cifs", _no_tool("cifs-utils")),
+    (r"device-mapper.* not detected|not detected in your kernel", (NotSupported, "its kernel has no device mapper")),
+    ("missing backend for pool type", (NotSupported, "its libvirt was built without this type of pool")),
     (r"network .* is not active", (WrongState, "its virtual network is not active. Start the network first")),
     (r"cannot get interface mtu", (NetworkNotFound, "the host has no bridge of the name that its definition says")),
     (r"unable to find .* firmware", (NotSupported, "the host has no such firmware. Install ovmf (edk2-ovmf on RHEL)")),

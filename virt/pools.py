@@ -11,12 +11,17 @@ from virt import validate
 from virt.connection import Connection
 from virt.errors import PoolExists, PoolNotFound, WrongState
 from virt.libvirt_errors import from_libvirt
+from virt.pool_xml import stable_xml
 from virt.types import PoolInfo
 from virt.xmltree import E, dump, parse, text
 
 T = TypeVar("T")
 
+LOOK_PREFIX = "kvmweb-look-"
+"""Pools of this name are ours, live for an instant (`virt.pool_reach`), and appear in no list."""
+
 START_TIMEOUT_S = 120.0  # network file systems and volume groups are slow to come
+BUILD_TIMEOUT_S = 1800.0  # large file systems take their time to be made
 REFRESH_TIMEOUT_S = 120.0  # libvirt opens every image of the pool
 
 
@@ -47,7 +52,8 @@ def list_pools(conn: Connection) -> list[PoolInfo]:
         found = []
         for pool in handle.listAllStoragePools(0):
             try:
-                found.append(_info(pool))
+                if not pool.name().startswith(LOOK_PREFIX):
+                    found.append(_info(pool))
             except libvirt.libvirtError as exc:
                 if exc.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:  # it went away while we were reading
                     raise
@@ -96,6 +102,33 @@ def ensure_dir_pool(conn: Connection, name: str, path: str) -> PoolInfo:
         return _info(found)
 
     return conn.call(work, f"set up pool {name} at {path}", timeout_s=START_TIMEOUT_S)
+
+
+def define_pool(conn: Connection, xml: str) -> PoolInfo:
+    """Define a pool or redefine it (same uuid), checked against libvirt's schema. An active one goes on as it is until
+    it is started anew. Raises PoolExists (name or source belong to another) or DefinitionRefused.
+    """
+    flags = libvirt.VIR_STORAGE_POOL_DEFINE_VALIDATE
+    return conn.call(lambda handle: _info(handle.storagePoolDefineXML(xml, flags)), "define the pool")
+
+
+def build_pool(conn: Connection, pool: str, *, overwrite: bool = False) -> None:
+    """Make what the pool lies on: its directory, file system, volume group or partition table.
+
+    What is on a device already is only destroyed with `overwrite`. Raises WrongState while it is active, PoolExists
+    where something is there.
+    """
+
+    def action(found: libvirt.virStoragePool) -> None:
+        kind = str(parse(found.XMLDesc(0)).get("type"))
+        flags = 0
+        if kind in ("fs", "disk", "logical"):
+            flags = (
+                libvirt.VIR_STORAGE_POOL_BUILD_OVERWRITE if overwrite else libvirt.VIR_STORAGE_POOL_BUILD_NO_OVERWRITE
+            )
+        found.build(flags)
+
+    on_pool(conn, pool, f"build pool {pool}", action, timeout_s=BUILD_TIMEOUT_S)
 
 
 def start_pool(conn: Connection, pool: str) -> bool:
@@ -201,4 +234,5 @@ def _info(pool: libvirt.virStoragePool) -> PoolInfo:
         capacity_bytes=capacity,
         allocation_bytes=allocation,
         available_bytes=available,
+        xml=stable_xml(pool.XMLDesc(libvirt.VIR_STORAGE_XML_INACTIVE if pool.isPersistent() else 0)),
     )

@@ -19,6 +19,7 @@ class PoolInfo:
     capacity_bytes: int
     allocation_bytes: int
     available_bytes: int
+    xml: str = ""  # its definition, without the sizes
 
 
 @dataclass(frozen=True, kw_only=True)
