@@ -17,11 +17,14 @@ from storage.models import Iso
 from virt.errors import Invalid
 
 from . import services
+from .agents.models import AgentReport
+from .agents.rest import AgentOut
 from .listing import SORTS, ordered
+from .lists_api import chosen
+from .lists_rest import GuestFilters
 from .models import Guest, GuestQuerySet
-from .rest import MAX_ID, GuestDetailOut, GuestIn, GuestOut, GuestPatch, MediaIn, PlanOut, PowerIn, XmlOut
+from .rest import GuestDetailOut, GuestIn, GuestOut, GuestPatch, MediaIn, PlanOut, PowerIn, XmlOut
 from .search import search as find
-from .search import with_word
 from .verbs import VERBS
 
 router = Router(tags=["guests"])
@@ -35,22 +38,20 @@ NOT_SENT = ("xml", "description", "digest", "changes_at_restart", "host__facts")
 @paginate
 def list_guests(
     request: HttpRequest,
-    search: Annotated[
-        str, Query(description="Words, and key:value as in the list of the page: os:debian net:default mem:>16")
-    ] = "",
-    state: Annotated[str, Query(description="One or more states, with commas; also on, off, attention.")] = "",
-    host: Annotated[int, Query(ge=0, le=MAX_ID, description="Row id of a host.")] = 0,
+    wanted: Query[GuestFilters],
     sort: Annotated[str, Query(description=f"One of: {', '.join(SORTS)}. A minus before it sorts downwards.")] = "name",
+    ordering: Annotated[str, Query(description="The same as sort.")] = "",
 ) -> GuestQuerySet:
     """Guests of all hosts. Those that vanished are among them (state missing), those that were deleted are not."""
-    if sort.removeprefix("-") not in SORTS:
+    order = ordering or sort
+    if order.removeprefix("-") not in SORTS:
         raise Invalid(_("Guests can be sorted by: %(names)s.") % {"names": ", ".join(SORTS)}, field="sort")
     permitted: GuestQuerySet = Guest.objects.permitted(actor(request), "view")
-    found = find(permitted, with_word(search, "state", state) if state else search)
+    found = find(permitted, wanted.query())
     if found.problem:
         raise Invalid(found.problem, field="search")
-    guests = found.guests.filter(host=host) if host else found.guests
-    return ordered(guests, sort).select_related("host").defer(*NOT_SENT)
+    guests = found.guests.filter(host=wanted.host) if wanted.host else found.guests
+    return ordered(guests, order).select_related("host", "folder").prefetch_related("tags").defer(*NOT_SENT)
 
 
 @router.post("", response=_JOB)
@@ -71,9 +72,7 @@ def power_guests(request: HttpRequest, body: PowerIn, response: HttpResponse) ->
     """Switch many guests: one job, with a child for each. Guests that are not there or not yours are left out."""
     if body.verb not in VERBS:
         raise Invalid(_("The verb must be one of: %(names)s.") % {"names": ", ".join(VERBS)}, field="verb")
-    pks = [pk for pk in body.guests if 0 < pk <= MAX_ID]
-    guests = Guest.objects.permitted(actor(request), "operate").filter(pk__in=pks)
-    return accepted(response, services.power_many(guests, body.verb, by=actor(request)))
+    return accepted(response, services.power_many(chosen(request, body, "operate"), body.verb, by=actor(request)))
 
 
 @router.get("/{int:guest_id}", response={200: GuestDetailOut, ERRORS: Problem})
@@ -97,6 +96,13 @@ def get_history(
 ) -> HistoryOut:
     """What the guest used: processor, memory, disks and network, for an hour or up to a year."""
     return history(GUEST, _guest(request, guest_id, "view").pk, range, series)
+
+
+@router.get("/{int:guest_id}/agent", response={200: AgentOut, ERRORS: Problem})
+def get_agent(request: HttpRequest, guest_id: int) -> AgentReport:
+    """What the agent inside a guest said last: system, users, filesystems with their fill level, interfaces."""
+    guest = _guest(request, guest_id, "view")
+    return AgentReport.objects.filter(guest=guest).first() or AgentReport(guest=guest, state="", state_since=None)
 
 
 @router.patch("/{int:guest_id}", response=_JOB)

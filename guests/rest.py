@@ -8,15 +8,15 @@ from ninja import Field, Schema
 
 from hosts.rest import HostRef
 
+from .lists_rest import MAX_ID as MAX_ID
+from .lists_rest import GuestsIn
 from .models import Disk, Guest, Nic
 from .plan import GuestPlan, NewGuest
-
-MAX_ID = 2**63 - 1  # what the database holds
 
 
 class AddressOut(Schema):
     address: str
-    source: str = Field(description="agent (the guest itself) or lease (of its virtual network)")
+    source: str = Field(description="agent (the guest itself), lease (of its virtual network) or arp (its host heard it)")
     mac: str
 
 
@@ -51,6 +51,16 @@ class GuestOut(Schema):
     memory_held_mib: int | None = Field(description="What its process holds on the host.")
     addresses: list[AddressOut]
     sampled_at: datetime | None
+    tags: list[str]
+    folder: str | None = Field(None, description="The path of the folder that it is in.")
+
+    @staticmethod
+    def resolve_tags(guest: Guest) -> list[str]:
+        return sorted(tag.name for tag in guest.tags.all())
+
+    @staticmethod
+    def resolve_folder(guest: Guest) -> str | None:
+        return guest.folder.path if guest.folder else None
 
 
 class DiskOut(Schema):
@@ -206,11 +216,10 @@ class MediaIn(Schema):
     iso: int | None = Field(None, ge=0, le=MAX_ID, description="Row id of the ISO; null ejects what is in it.")
 
 
-class PowerIn(Schema):
+class PowerIn(GuestsIn):
     """One verb for many guests. Those that are busy are left out and named when the job ends."""
 
     verb: str = Field(description="start, shutdown, reboot, suspend, resume, save, reset or destroy")
-    guests: list[int] = Field(description="Row ids.")
 
 
 class XmlOut(Schema):

@@ -1,13 +1,10 @@
 """What a guest's agent said last."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-
-OLD_AFTER = timedelta(minutes=15)
 
 
 class AgentReport(models.Model):
@@ -45,3 +42,8 @@ class AgentReport(models.Model):
         """Filesystems of which the size is known, the fullest first."""
         sized = [each for each in self.filesystems if each["total_bytes"]]
         return sorted(sized, key=lambda each: -(each["used_bytes"] or 0) / each["total_bytes"])
+
+    @property
+    def unsized(self) -> list[dict[str, Any]]:
+        """Those of which it is not known."""
+        return [each for each in self.filesystems if not each["total_bytes"]]

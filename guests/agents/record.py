@@ -19,7 +19,6 @@ from .models import AgentReport
 
 _FACTS = ("hostname", "os_id", "os_name", "os_version", "kernel", "timezone", "utc_offset_s")
 _SHOWN = (*_FACTS, "users", "filesystems", "interfaces")
-WORTH_SHOWING = 0.01  # of a filesystem: smaller changes of its fill level are no news
 
 
 def to_ask(host: Host) -> dict[UUID, int]:
@@ -73,9 +72,7 @@ def _moved(before: AgentReport, fields: Mapping[str, Any]) -> bool:
 
 def _levels(filesystems: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """What of filesystems is news: that they are there, and how full they are, roughly."""
-    return [
-        (each["mountpoint"], each["type"], each["total_bytes"], _share(each) // WORTH_SHOWING) for each in filesystems
-    ]
+    return [(each["mountpoint"], each["type"], each["total_bytes"], round(100 * _share(each))) for each in filesystems]
 
 
 def _share(filesystem: Mapping[str, Any]) -> float:

@@ -8,6 +8,8 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import User
 from accounts.rest import actor
+from guests.agents.advice import advice
+from guests.agents.models import AgentReport
 from guests.models import Disk, Guest, Nic
 from guests.rows import Row, whole_row
 from jobs.models import Job
@@ -26,6 +28,8 @@ def guest_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = frame(request, row, "overview")
     context["disks"], context["nics"] = _devices(row.guest)
     context["recent_jobs"] = _jobs_of(row.guest, actor(request))[:RECENT_JOBS]
+    context["agent"] = AgentReport.objects.filter(guest=row.guest).first()
+    context["agent_advice"] = advice(row.guest, context["agent"])
     return render(request, "guests/detail.html", context)
 
 
