@@ -12,6 +12,7 @@ from consoles.api import router as consoles_router
 from guests.api import router as guests_router
 from guests.definitions.api import router as definitions_router
 from guests.host_care.api import router as host_care_router
+from guests.lists_api import arranging_router, folders_router, tags_router, views_router
 from guests.usage.api import router as usage_router
 from hosts.api import router as hosts_router
 from jobs.api import router as jobs_router
@@ -47,6 +48,10 @@ api.add_router("/bridges", bridges_router)
 api.add_router("/guests", usage_router)
 api.add_router("/guests", guests_router)
 api.add_router("/guests", consoles_router)
+api.add_router("/guests", arranging_router)
+api.add_router("/tags", tags_router)
+api.add_router("/folders", folders_router)
+api.add_router("/guest-views", views_router)
 api.add_router("/guests", definitions_router)
 api.add_router("/jobs", jobs_router)
 api.add_router("/users", users_router)
