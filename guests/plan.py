@@ -137,7 +137,7 @@ def plan_guest(wanted: NewGuest, *, by: User) -> GuestPlan:
 
 def host_for(host_id: int | None, by: User) -> Host:
     """The host to make a guest on: the one asked for, or the only one. Raises NotAllowed or Invalid ("host")."""
-    hosts = Host.objects.permitted(by, "create")
+    hosts = Host.objects.permitted(by, "create").present()
     if host_id is not None:
         host: Host | None = hosts.filter(pk=host_id).first()
         if host is None and hosts.exists():

@@ -89,7 +89,7 @@ class NewGuestForm(ProblemForm):
 
     def __init__(self, *args: Any, user: User, host: Host | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        hosts = Host.objects.permitted(user, "create")
+        hosts = Host.objects.permitted(user, "create").present()
         self._offer("host", hosts)
         self.fields["host"].label_from_instance = _host_label  # type: ignore[attr-defined]
         isos = Iso.objects.permitted(user, "view").filter(volume__missing_since=None, volume__pool__is_active=True)
@@ -154,7 +154,7 @@ def chosen_host(user: User, data: QueryDict | dict[str, str]) -> Host | None:
     try:
         return host_for(int(pk) if str(pk).isascii() and str(pk).isdigit() and len(str(pk)) < 19 else None, user)
     except Invalid:
-        hosts = Host.objects.permitted(user, "create")
+        hosts = Host.objects.permitted(user, "create").present()
         return hosts.filter(maintenance_since=None).first() or hosts.first()
 
 

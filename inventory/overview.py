@@ -98,6 +98,7 @@ def hosts_of(user: User) -> list[Host]:
     there = Q(guests__missing_since=None)
     rows = (
         Host.objects.permitted(user, "view")
+        .present()
         .defer("facts")
         .annotate(
             guest_count=Count("guests", filter=there), running_count=Count("guests", filter=Q(guests__state="running"))

@@ -49,7 +49,7 @@ class _Counts(Mapping[str, int]):
     def _numbers(self) -> dict[str, int]:
         counted = {
             "guests": Guest.objects.permitted(self._user, "view").filter(missing_since=None),
-            "hosts": Host.objects.permitted(self._user, "view"),
+            "hosts": Host.objects.permitted(self._user, "view").present(),
             "isos": Iso.objects.permitted(self._user, "view").filter(volume__missing_since=None),
             "pools": Pool.objects.permitted(self._user, "view").filter(missing_since=None),
             "volumes": Volume.objects.permitted(self._user, "view").filter(missing_since=None),

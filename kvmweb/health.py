@@ -56,6 +56,6 @@ def _process(name: str) -> str:
 
 def _hosts() -> dict[str, int]:
     counts: dict[str, int] = {}
-    for state in Host.objects.values_list("state", flat=True):
+    for state in Host.objects.present().values_list("state", flat=True):
         counts[state] = counts.get(state, 0) + 1
     return counts
