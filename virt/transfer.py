@@ -106,6 +106,38 @@ def upload(
     return done
 
 
+class Writer:
+    """A stream into an existing volume that is fed from outside, from `offset` on. Blocking; for one thread at a time.
+
+    `finish` or `abort` it. `written` is how many bytes were sent; libvirt has them for sure after `finish` only.
+    """
+
+    def __init__(self, conn: Connection, pool: str, name: str, *, offset: int = 0) -> None:
+        """Raises VolumeNotFound, PoolNotFound or WrongState."""
+        self.conn, self.offset, self.written = conn, offset, 0
+        self._what = f"write volume {name}"
+        self._stream: libvirt.virStream = conn.call(lambda handle: handle.newStream(0), self._what)
+
+        def start(handle: libvirt.virConnect) -> None:
+            active_pool(handle, pool).storageVolLookupByName(name).upload(self._stream, offset, 0, 0)
+
+        conn.call(start, self._what)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes. Raises PoolFull when there is no room any more, or another VirtError; then abort."""
+        self.conn.call(partial(_send, self._stream, data, self._what), self._what, timeout_s=BATCH_TIMEOUT_S)
+        self.written += len(data)
+
+    def finish(self) -> None:
+        """Have libvirt confirm all that was sent."""
+        self.conn.call(lambda _handle: self._stream.finish(), self._what, timeout_s=FINISH_TIMEOUT_S)
+
+    def abort(self) -> None:
+        """Stop, so that libvirt lets go of the volume. What was sent may be in it."""
+        with suppress(VirtError):  # broken already
+            self.conn.call(lambda _handle: self._stream.abort(), self._what)
+
+
 @contextmanager
 def _stream(conn: Connection, what: str) -> Iterator[libvirt.virStream]:
     """A stream that is aborted when the block fails, so that libvirt lets go of the volume at once."""

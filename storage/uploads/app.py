@@ -36,9 +36,11 @@ from .errors import (
 )
 from .http import Exchange, Send
 from .part import Part
+from .streamed import StreamedPart
 from .threads import in_thread
 
 log = structlog.get_logger(__name__)
+AnyPart = Part | StreamedPart
 PREFIX = "/api/v1/uploads"
 UUID_PATH = re.compile(r"/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})", re.IGNORECASE)
 CHANGING = ("POST", "PATCH", "DELETE")
@@ -146,8 +148,8 @@ class UploadApp:
         if part is None:  # complete already: a retry whose first answer was lost
             _check_fits(upload, upload.size_bytes, offset, length)
             return {"Upload-Offset": str(upload.size_bytes)}
-        with part:
-            if not part.try_lock():
+        try:
+            if not await in_thread(part.try_lock):
                 raise Locked(_("Another request is writing to this upload. Try again when it has ended."))
             _check_fits(upload, part.size, offset, length)
             await self._store(exchange, upload, part, offset, checksum)
@@ -156,9 +158,11 @@ class UploadApp:
             if part.size == upload.size_bytes:
                 await in_thread(lifecycle.complete, upload)
             return answer
+        finally:
+            await in_thread(part.close)
 
     async def _store(
-        self, exchange: Exchange, upload: Upload, part: Part, offset: int, checksum: protocol.Checksum | None
+        self, exchange: Exchange, upload: Upload, part: AnyPart, offset: int, checksum: protocol.Checksum | None
     ) -> None:
         try:
             whole = await store(exchange.receive, part, offset=offset, size=upload.size_bytes, checksum=checksum)
@@ -198,7 +202,7 @@ def _abilities() -> dict[str, str]:
     }
 
 
-def _progress(part: Part) -> dict[str, str]:
+def _progress(part: AnyPart) -> dict[str, str]:
     return {"Upload-Offset": str(part.size), "Upload-Expires": http_date(lifecycle.expires_at(part).timestamp())}
 
 

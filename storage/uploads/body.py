@@ -5,20 +5,27 @@ server stops reading from the socket.
 """
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
-from .part import Part
 from .protocol import Checksum
 from .threads import start_writing
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 BATCH_BYTES = 1024 * 1024
-WINDOW_BYTES = 8 * 1024 * 1024
 BATCH_CHUNKS = 512  # writev takes at most 1024 buffers
 IDLE_TIMEOUT_S = 30.0  # a client whose network vanished must not keep the lock until TCP gives up
+
+
+class Sink(Protocol):
+    """Where the bytes go: a part file, or a stream of libvirt's."""
+
+    def write(self, buffers: Sequence[bytes], at: int) -> None:
+        """Write all of it at `at`. Blocking. Raises Discarded, OSError or VirtError."""
+
+    def settle(self) -> None:
+        """Make sure of what was written so far. Blocking."""
 
 
 class Overrun(Exception):
@@ -29,11 +36,11 @@ class Discarded(Exception):
     """The part was removed under our hands: the upload was cancelled."""
 
 
-async def store(receive: Receive, part: Part, *, offset: int, size: int, checksum: Checksum | None) -> bool:
+async def store(receive: Receive, part: Sink, *, offset: int, size: int, checksum: Checksum | None) -> bool:
     """Write the body of a request at `offset` into a file that will have `size` bytes.
 
     Returns whether the body came whole; what came before it broke off is in the file. Raises Overrun, Discarded, or
-    OSError when the disk refuses.
+    OSError or VirtError when the storage refuses.
     """
     batch: list[bytes] = []
     held, end = 0, offset
@@ -58,6 +65,7 @@ async def store(receive: Receive, part: Part, *, offset: int, size: int, checksu
             writing = await _write_next(writing, part, batch, end - held, checksum)
         if writing:
             await writing
+        await start_writing(part.settle)
         return not more
     finally:
         while writing and not writing.done():  # the descriptor must outlive the thread that writes to it
@@ -76,37 +84,15 @@ async def _next(receive: Receive) -> MutableMapping[str, Any] | None:
 
 
 async def _write_next(
-    writing: "asyncio.Future[None] | None", part: Part, batch: list[bytes], at: int, checksum: Checksum | None
+    writing: "asyncio.Future[None] | None", part: Sink, batch: list[bytes], at: int, checksum: Checksum | None
 ) -> "asyncio.Future[None]":
     if writing:
         await writing
     return start_writing(lambda: _write(part, batch, at, checksum))
 
 
-def _write(part: Part, batch: list[bytes], at: int, checksum: Checksum | None) -> None:
+def _write(part: Sink, batch: list[bytes], at: int, checksum: Checksum | None) -> None:
     if checksum:
         for chunk in batch:
             checksum.digest.update(chunk)
-    buffers: list[bytes | memoryview] = list(batch)
-    started = at
-    while buffers:
-        written = os.pwritev(part.fd, buffers, at)
-        at += written
-        while buffers and written >= len(buffers[0]):
-            written -= len(buffers.pop(0))
-        if written:
-            buffers[0] = memoryview(buffers[0])[written:]
-    if at // WINDOW_BYTES > started // WINDOW_BYTES:
-        _start_write_back(part, (started // WINDOW_BYTES) * WINDOW_BYTES)
-    if part.is_discarded:
-        raise Discarded
-
-
-def _start_write_back(part: Part, start: int) -> None:
-    """Let the disk begin with the last window while the next arrives.
-
-    Else the fsync at the end has it all to do, and gigabytes of dirty pages slow the guests of this host down. Linux
-    starts to write pages of which it is told that they are not needed; those that it still writes it does not drop.
-    https://man7.org/linux/man-pages/man2/posix_fadvise.2.html
-    """
-    os.posix_fadvise(part.fd, start, WINDOW_BYTES, os.POSIX_FADV_DONTNEED)
+    part.write(batch, at)

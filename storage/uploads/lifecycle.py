@@ -4,6 +4,7 @@ The row is committed before the part is made and says "finishing" before the par
 next request or the sweeper knows how to go on. Everything here blocks; call it through `threads.in_thread`.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,8 +22,10 @@ from accounts.permissions import NotAllowed
 from storage.helper.parts import PartError
 from storage.models import Pool, Upload
 from storage.names import validate_file_name
-from virt.errors import Invalid, WrongState
+from virt import image_guard
+from virt.errors import Invalid, UserError, WrongState
 
+from . import streamed
 from .errors import (
     AlreadyComplete,
     BadRequest,
@@ -39,6 +42,7 @@ LIFETIME = timedelta(hours=24)  # of a part that nobody writes to
 RESERVE_BYTES = 16 * 1024 * 1024  # stays free: a file system filled to the last byte stops more than uploads
 GRACE = timedelta(seconds=30)  # between a row and its part
 DIRECTORY_POOLS = ("dir", "fs", "netfs")  # those whose target path holds the volumes as files
+UNWRITABLE_POOLS = ("mpath", "scsi", "iscsi", "iscsi-direct", "disk")  # their volumes are made elsewhere
 ACTIVE = (Upload.State.RECEIVING, Upload.State.FINISHING)
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -56,11 +60,9 @@ class Wanted:
 
 def upload_pools(user: User) -> list[Pool]:
     """The pools into which `user` may upload, the library's own first."""
-    started = Pool.objects.permitted(user, "create").filter(
-        missing_since=None, is_active=True, type__in=DIRECTORY_POOLS
-    )
-    pools = [pool for pool in started.exclude(target_path="").select_related("host") if pool.host.is_local]
-    return sorted(pools, key=lambda pool: (pool.target_path != settings.ISO_DIR, pool.name))
+    started = Pool.objects.permitted(user, "create").filter(missing_since=None, is_active=True)
+    pools = list(started.exclude(type__in=UNWRITABLE_POOLS).select_related("host"))
+    return sorted(pools, key=lambda pool: (pool.target_path != settings.ISO_DIR, not pool.host.is_local, pool.name))
 
 
 def visible_to(user: User, action: str) -> QuerySet[Upload]:
@@ -92,6 +94,12 @@ def create(user: User, wanted: Wanted) -> Upload:
     if "\0" in wanted.fingerprint:
         raise BadRequest(_("The fingerprint contains a NUL character."))
     pool = _pool_for(user, wanted.pool)
+    upload = _create_streamed(user, pool, name, wanted) if streamed.is_streamed(pool) else None
+    upload = upload or _create_part(user, pool, name, wanted)
+    return complete(upload) if upload.size_bytes == 0 else upload
+
+
+def _create_part(user: User, pool: Pool, name: str, wanted: Wanted) -> Upload:
     try:
         parts = {part["id"]: part["size"] for part in helper().list_parts(pool.target_path)}
         upload, reserve = _make_row(user, pool, name, wanted, parts)
@@ -99,7 +107,23 @@ def create(user: User, wanted: Wanted) -> Upload:
             _make_part(upload, reserve)
     except PartError as error:
         raise from_part_error(error, name=name, pool=pool.name) from error
-    return complete(upload) if upload.size_bytes == 0 else upload
+    return upload
+
+
+def _create_streamed(user: User, pool: Pool, name: str, wanted: Wanted) -> Upload:
+    active = Upload.objects.filter(pool=pool, state__in=ACTIVE, streamed_bytes__isnull=False)
+    sizes = {str(pk): size for pk, size in active.values_list("pk", "streamed_bytes")}
+    upload, reserve = _make_row(user, pool, name, wanted, sizes)
+    if upload.streamed_bytes is None:
+        try:
+            streamed.check_room(upload, reserve)
+            streamed.create(upload)
+        except UserError:
+            upload.delete()  # it never was
+            raise
+        upload.streamed_bytes = 0
+        upload.save(update_fields=["streamed_bytes"])
+    return upload
 
 
 def complete(upload: Upload) -> Upload:
@@ -115,7 +139,9 @@ def complete(upload: Upload) -> Upload:
     if upload.state != Upload.State.FINISHING:
         return upload
     try:
-        helper().finish(upload.pool.target_path, str(upload.pk), name=upload.name, size=upload.size_bytes)
+        _check_content(upload)
+        if upload.streamed_bytes is None:
+            helper().finish(upload.pool.target_path, str(upload.pk), name=upload.name, size=upload.size_bytes)
     except PartError as error:
         problem = from_part_error(error, name=upload.name, pool=upload.pool.name)
         if error.code == "exists":
@@ -123,6 +149,7 @@ def complete(upload: Upload) -> Upload:
         elif error.code in ("missing", "wrong_size", "not_a_part"):
             fail(upload, str(problem))
         raise problem from error
+    streamed.forget(upload)
     with transaction.atomic():
         done = {"state": Upload.State.DONE, "completed_at": timezone.now(), "error": ""}
         if mine.filter(state=Upload.State.FINISHING).update(**done):  # whoever comes second leaves it at that
@@ -145,10 +172,37 @@ def cancel(user: User, upload: Upload) -> None:
         raise AlreadyComplete(_("%(name)s is complete. Delete the image instead.") % {"name": upload.name})
     if upload.state == Upload.State.FINISHING:
         raise Locked(_("%(name)s is being finished. Try again in a moment.") % {"name": upload.name})
+    discard(upload)
+
+
+def discard(upload: Upload) -> None:
+    """Remove what arrived. Nothing there is not an error."""
+    if upload.streamed_bytes is not None:
+        streamed.discard(upload)
+        return
     try:
         helper().discard(upload.pool.target_path, str(upload.pk))
     except PartError as error:
         raise from_part_error(error, name=upload.name, pool=upload.pool.name) from error
+
+
+def _check_content(upload: Upload) -> None:
+    """Before the file gets its name: refuse an image that leads to other files of the host, and remove it."""
+    try:
+        if upload.streamed_bytes is not None:
+            streamed.check_whole(upload)
+            head = streamed.head_of(upload)
+        else:
+            with Part(upload.pool.target_path, str(upload.pk)) as part:
+                head = os.pread(part.fd, image_guard.HEAD_BYTES, 0)
+        image_guard.check_references(head, upload.name)
+    except PartError as error:
+        if error.code != "missing":  # else it has its name already, and was looked at before
+            raise
+    except image_guard.ReferenceRefused as error:
+        fail(upload, str(error))
+        discard(upload)
+        raise
 
 
 def fail(upload: Upload, why: str) -> None:
@@ -162,9 +216,13 @@ def touch(upload: Upload) -> None:
     Upload.objects.filter(pk=upload.pk).update(touched_at=timezone.now())
 
 
-def open_part(upload: Upload) -> Part | None:
+def open_part(upload: Upload) -> Part | streamed.StreamedPart | None:
     """The part of an active upload, or None when it is done. Raises Ended when it was cancelled, failed or lost."""
-    if upload.state in ACTIVE:
+    if upload.streamed_bytes is not None and upload.state in ACTIVE:
+        if upload.state == Upload.State.RECEIVING:
+            return streamed.StreamedPart(upload)
+        complete(upload)
+    elif upload.state in ACTIVE:
         try:
             return Part(upload.pool.target_path, str(upload.pk))
         except PartError as error:
@@ -182,12 +240,12 @@ def open_part(upload: Upload) -> Part | None:
     return None
 
 
-def complete_if_whole(upload: Upload, part: Part) -> Upload:
+def complete_if_whole(upload: Upload, part: Part | streamed.StreamedPart) -> Upload:
     """Finish an upload whose last byte arrived but whose request died, unless another request is at it."""
     return complete(upload) if part.size == upload.size_bytes and part.try_lock() else upload
 
 
-def expires_at(part: Part) -> datetime:
+def expires_at(part: Part | streamed.StreamedPart) -> datetime:
     """When the part is swept if nobody writes to it."""
     return datetime.fromtimestamp(part.changed_at, tz=timezone.get_current_timezone()) + LIFETIME
 
@@ -203,8 +261,8 @@ def _pool_for(user: User, wanted: str) -> Pool:
         raise NotFound(_("There is no such pool, or it is not yours. Name another one."), field="pool")
     if not Pool.objects.permitted(user, "create").filter(pk=pool.pk).exists():
         raise NotAllowed(_("You may see pool %(pool)s but not add files to it.") % {"pool": pool.name})
-    if not pool.host.is_local or pool.type not in DIRECTORY_POOLS or not pool.target_path:
-        message = _("Pool %(pool)s is not a directory of this machine. Uploads to such pools are not possible yet.")
+    if pool.type in UNWRITABLE_POOLS:
+        message = _("The volumes of the pool %(pool)s are made by the storage itself, so nothing is uploaded to it.")
         raise NotSupportedHere(message % {"pool": pool.name}, field="pool")
     if not pool.is_active:
         raise WrongState(_("Pool %(pool)s is not started. Start it and try again.") % {"pool": pool.name}, field="pool")

@@ -58,8 +58,9 @@ def as_json(upload: Upload, offsets: dict[str, int]) -> dict[str, Any]:
 
 def _offsets(uploads: Iterable[Upload]) -> dict[str, int]:
     """Sizes of the parts of these uploads: one question to the helper for each pool, however many uploads there are."""
-    pools: dict[int, Pool] = {upload.pool_id: upload.pool for upload in uploads if upload.state in ACTIVE}
-    sizes: dict[str, int] = {}
+    under_way = [upload for upload in uploads if upload.state in ACTIVE]
+    sizes = {str(upload.pk): upload.streamed_bytes for upload in under_way if upload.streamed_bytes is not None}
+    pools: dict[int, Pool] = {upload.pool_id: upload.pool for upload in under_way if upload.streamed_bytes is None}
     for pool in pools.values():
         try:
             sizes |= {part["id"]: part["size"] for part in helper().list_parts(pool.target_path)}

@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import timedelta
 
 import structlog
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -13,7 +13,7 @@ from storage.helper.parts import PartError
 from storage.models import Pool, Upload
 from virt.errors import UserError
 
-from .lifecycle import ACTIVE, DIRECTORY_POOLS, GRACE, LIFETIME, complete_if_whole, fail, open_part
+from .lifecycle import ACTIVE, DIRECTORY_POOLS, GRACE, LIFETIME, complete, complete_if_whole, discard, fail, open_part
 from .part import helper
 
 log = structlog.get_logger(__name__)
@@ -35,15 +35,32 @@ def sweep_uploads() -> dict[str, int]:
         except PartError as error:
             if error.code not in ("not_served", "no_directory"):
                 log.warning("cannot sweep a pool", pool=pool.name, error=str(error))
+    _sweep_streamed(done)
     if done:
         log.info("swept uploads", **done)
     return dict(done)
 
 
+def _sweep_streamed(done: Counter[str]) -> None:
+    """Those that go through libvirt: what nobody came back for is deleted, what is whole is finished."""
+    under_way = Upload.objects.filter(state__in=ACTIVE, streamed_bytes__isnull=False).select_related("pool__host")
+    for upload in under_way:
+        try:
+            if timezone.now() - upload.touched_at > LIFETIME:
+                discard(upload)
+                fail(upload, _("Nothing arrived for %(name)s for a day, so it was removed.") % {"name": upload.name})
+                done["abandoned"] += 1
+            elif upload.state == Upload.State.FINISHING and timezone.now() - upload.touched_at > GRACE:
+                done["finished"] += complete(upload).state == Upload.State.DONE
+        except UserError as error:
+            log.warning("cannot settle an upload", upload=str(upload.pk), name=upload.name, error=str(error))
+    done += Counter()
+
+
 def _sweep_pool(pool: Pool, done: Counter[str]) -> None:
     abandoned = set(helper().sweep(pool.target_path, older_than_s=int(LIFETIME / timedelta(seconds=1))))
     parts = {part["id"] for part in helper().list_parts(pool.target_path)}  # before the rows: a row is there first
-    uploads = {str(u.pk): u for u in Upload.objects.filter(pool=pool, state__in=ACTIVE).select_related("pool__host")}
+    uploads = {str(u.pk): u for u in _in_parts(pool)}
     for upload_id, upload in uploads.items():
         if upload_id in abandoned:
             fail(upload, _("Nothing arrived for %(name)s for a day, so it was removed.") % {"name": upload.name})
@@ -53,6 +70,10 @@ def _sweep_pool(pool: Pool, done: Counter[str]) -> None:
     for upload_id in parts - uploads.keys():
         done["orphans"] += helper().discard(pool.target_path, upload_id)
     del done[""]
+
+
+def _in_parts(pool: Pool) -> "QuerySet[Upload]":
+    return Upload.objects.filter(pool=pool, state__in=ACTIVE, streamed_bytes=None).select_related("pool__host")
 
 
 def _settle(upload: Upload) -> str:

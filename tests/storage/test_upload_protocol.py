@@ -265,7 +265,7 @@ def test_creations_that_cannot_be(site: Site, headers: dict[str, str], status: i
     assert site.parts() == before
 
 
-@pytest.mark.parametrize(("pool", "status"), [("far", 501), ("lvm", 501), ("stopped", 409), ("gone", 501)])
+@pytest.mark.parametrize(("pool", "status"), [("far", 507), ("lvm", 507), ("stopped", 409), ("gone", 501)])
 def test_pools_that_take_no_uploads_say_so(site: Site, pool: str, status: int):
     answer = site.create("x.iso", 5, pool=str(site.pools[pool]))
     assert answer.status_code == status, answer.text
