@@ -42,8 +42,8 @@ PLANS: dict[Kind, tuple[Plan, ...]] = {
             _("Memory"),
             "bytes",
             (
-                ("memory_used_bytes", _("Used, as the guest sees it")),
-                ("memory_held_bytes", _("Held, as the host sees it")),
+                ("memory_used_bytes", _("As the guest sees it")),
+                ("memory_held_bytes", _("As the host sees it")),
             ),
         ),
         Plan(_("Disks"), "byte_rate", (("disk_read_bytes_per_s", _("Read")), ("disk_write_bytes_per_s", _("Written")))),
