@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -13,6 +14,7 @@ from hosts.models import Host
 from virt.errors import UserError
 
 from .lane import Lane
+from .lease import LeaseLost
 from .session import Session
 
 log = structlog.get_logger(__name__)
@@ -24,9 +26,10 @@ LANES = ("guests", "pools", "samples", "agents")
 class HostWatch:
     """Keeps the rows of one host true. `run` ends only when it is cancelled."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, confirm: Callable[[], None]) -> None:
+        """`confirm` is called before anything is done, and raises when it must not be done any more."""
         self.host = host
-        self._lanes = tuple(Lane(f"{what} {host.pk}") for what in LANES)
+        self._lanes = tuple(Lane(f"{what} {host.pk}", before=confirm) for what in LANES)
         self._session: Session | None = None
         self._again = asyncio.Event()
 
@@ -60,6 +63,8 @@ class HostWatch:
                 await self._lanes[0].run(hosts.record_state, self.host, Host.State.UNREACHABLE, error)
         except DatabaseError as error:
             log.warning("database does not answer", host=self.host.name, error=str(error))
+        except LeaseLost:
+            raise
         except Exception:
             log.exception("watching failed, starting again", host=self.host.name)
         finally:

@@ -19,7 +19,9 @@ T = TypeVar("T")
 class Lane(Executor):
     """Runs functions in the order in which they come. Its thread is a daemon: a hung call cannot hold up the end."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, before: Callable[[], None] = lambda: None) -> None:
+        """`before` is called before each piece of work for `run`; what it raises keeps the work from being done."""
+        self._before = before
         self._work: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
         threading.Thread(target=self._serve, name=name, daemon=True).start()
 
@@ -29,7 +31,8 @@ class Lane(Executor):
         Live messages that it publishes are sent by the caller's event loop, over connections that stay open.
         """
         executor = cast(ThreadPoolExecutor, self)
-        wrapped = sync_to_async(_with_fresh_connections(function), thread_sensitive=False, executor=executor)
+        guarded = _with_fresh_connections(function, self._before)
+        wrapped = sync_to_async(guarded, thread_sensitive=False, executor=executor)
         return await wrapped(*args, **kwargs)
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -52,8 +55,9 @@ class Lane(Executor):
             del item, function, future  # an idle lane keeps nothing alive
 
 
-def _with_fresh_connections(function: Callable[P, T]) -> Callable[P, T]:
+def _with_fresh_connections(function: Callable[P, T], before: Callable[[], None]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        before()
         close_old_connections()
         try:
             return function(*args, **kwargs)

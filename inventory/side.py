@@ -10,6 +10,7 @@ from virt.connection import Connection
 from virt.errors import UserError
 
 from .lane import Lane
+from .lease import LeaseLost
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,8 @@ class Side:
             log.info(f"no {what}", host=self.host.name, error=str(error), details=error.details)
         except DatabaseError as error:
             log.warning("database does not answer", host=self.host.name, error=str(error))
+        except LeaseLost:
+            log.info("another watcher does it now", host=self.host.name, what=what)
         except Exception:
             log.exception(f"no {what}", host=self.host.name)
         else:

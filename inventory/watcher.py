@@ -46,11 +46,11 @@ class Watcher:
             async with asyncio.TaskGroup() as group:
                 group.create_task(lease.keep())
                 group.create_task(_beat())
-                group.create_task(self._follow_host_rows())
+                group.create_task(self._follow_host_rows(lease))
         finally:
             await self._stop(list(self._watches))
 
-    async def _follow_host_rows(self) -> None:
+    async def _follow_host_rows(self, lease: Lease) -> None:
         """Start and stop watches as rows come, go, move, are enabled and disabled."""
         while True:
             try:
@@ -58,16 +58,16 @@ class Watcher:
             except DatabaseError as error:
                 log.warning("database does not answer, hosts stay as known", error=str(error))
             else:
-                await self._match(hosts)
+                await self._match(hosts, lease)
             await asyncio.sleep(HOSTS_EVERY_S)
 
-    async def _match(self, hosts: dict[int, Host]) -> None:
+    async def _match(self, hosts: dict[int, Host], lease: Lease) -> None:
         known = {pk: watch.host.uri for pk, (watch, task) in self._watches.items() if not task.done()}
         await self._stop([pk for pk in self._watches if pk not in hosts or known.get(pk) != hosts[pk].uri])
         for pk, host in hosts.items():
             if pk not in self._watches:
                 log.info("host", name=host.name, uri=host.uri)
-                watch = HostWatch(host)
+                watch = HostWatch(host, lease.confirm)
                 self._watches[pk] = (watch, asyncio.create_task(watch.run(), name=f"host {host.name}"))
             elif self._asked_at.get(pk) != host.check_requested_at:
                 self._watches[pk][0].look_again()
