@@ -42,6 +42,9 @@ class _Counts(Mapping[str, int]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._numbers)
 
+    def __str__(self) -> str:
+        return str(self._numbers)
+
     def __len__(self) -> int:
         return len(self._numbers)
 
