@@ -133,7 +133,11 @@ def _redis(db: int, *, for_kombu: bool = False) -> str:
     return f"{REDIS_URL}?db={db}"
 
 
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis(1)}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis(1)},
+    # Of this process: parts of pages whose key says all that they depend on.
+    "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "local"},
+}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -157,7 +161,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "recover-jobs": {"task": "jobs.tasks.recover", "schedule": 15.0, "options": {"expires": 15}},
-    "examine-hosts": {"task": "hosts.checks.examine_old", "schedule": 600.0, "options": {"expires": 600}},
+    "examine-hosts": {"task": "hosts.checks.examine_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "sweep-uploads": {"task": "storage.tasks.sweep", "schedule": 900.0, "options": {"expires": 900}},
     "measure-usage": {"task": "guests.usage.tasks.measure_usage", "schedule": 1800.0, "options": {"expires": 1800}},
     "sweep-history": {"task": "guests.usage.tasks.sweep_history", "schedule": 86400.0, "options": {"expires": 3600}},
