@@ -44,5 +44,5 @@ def prepare_host(job: RunningJob, *, host_id: int) -> dict[str, Any]:
     return {"problems": problems}
 
 
+from .checks.tasks import examine_host, examine_old, examine_quietly  # noqa: E402, F401
 from .reaching.tasks import remove_host, try_host  # noqa: E402, F401 - Celery looks for jobs here
-from .checks.tasks import examine_host, examine_old  # noqa: E402, F401

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from django.utils.translation import gettext as _
 
-from kvmweb.units import size
+from hosts.words import size
 
 from .check import About, Check, Seen
 from .families import commands

@@ -5,7 +5,7 @@ import shlex
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from kvmweb.units import span
+from hosts.words import span
 
 from .check import About, Check, Readings, Seen
 from .families import commands, install

@@ -8,6 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from hosts import commands
 from hosts.hardware import rows
 from hosts.hardware.models import HostReport
 from hosts.models import Host
@@ -19,7 +20,7 @@ from . import counted, of, reading, seen
 
 log = structlog.get_logger(__name__)
 OLD = timedelta(hours=24)
-AT_ONCE = 5  # hosts in one turn: a slow one keeps the others waiting
+EVERY_S = 3600  # as settings.CELERY_BEAT_SCHEDULE has it
 
 
 @job_task(soft_time_limit=300)
@@ -59,14 +60,19 @@ def look_around(host: Host) -> UserError | None:
 
 @shared_task(name="hosts.checks.examine_old", ignore_result=True)
 def examine_old() -> None:
-    """Look around on connected hosts where nobody has for a day, a few at each turn. No job: nobody asked for it."""
+    """Look around on connected hosts where nobody has for a day; each apart, so that a slow one delays no other."""
     due = timezone.now() - OLD
     hosts = Host.objects.filter(state=Host.State.CONNECTED).exclude(report__readings_at__gt=due)
-    for host in hosts.exclude(report__readings_error__gt="", report__details_at__lt=due).order_by(
-        "report__readings_at"
-    )[:AT_ONCE]:
-        if error := look_around(host):
-            log.info("checks not read", host=host.name, error=str(error))
+    for pk in [host.pk for host in hosts if commands.can_run(host)]:
+        examine_quietly.apply_async(args=(pk,), expires=EVERY_S)
+
+
+@shared_task(name="hosts.checks.examine_quietly", ignore_result=True, soft_time_limit=300, time_limit=360)
+def examine_quietly(host_id: int) -> None:
+    """Look around on one host. No job: nobody asked for it."""
+    host = Host.objects.filter(pk=host_id).first()
+    if host and (error := look_around(host)):
+        log.info("checks not read", host=host.name, error=str(error))
 
 
 def _seen(host: Host) -> Any:

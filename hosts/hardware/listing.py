@@ -1,5 +1,6 @@
 """Lists of devices, for the page and REST: found by words, with who shares an IOMMU group, in a few queries."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from hosts import words
 from hosts.models import Host
-from kvmweb import units
 
 from .models import HostDevice
 
@@ -60,7 +61,7 @@ class DeviceRow:
         """What a table of interfaces shows beyond."""
         details = self.device.details
         speed = details.get("speed_mbit")
-        return {**details, "speed": units.bit_rate(speed * 1_000_000 / 8) if speed else ""}
+        return {**details, "speed": words.speed(speed) if speed else ""}
 
 
 def devices_of(host: Host, *, kind: str = "", search: str = "") -> "QuerySet[HostDevice]":
@@ -108,17 +109,28 @@ def shown_rows(host: Host, devices: Iterable[HostDevice]) -> list[DeviceRow]:
     ]
 
 
+def _address(name: str) -> str:
+    """libvirt's pci_0000_3b_00_0 is 0000:3b:00.0."""
+    found = re.fullmatch(r"pci_([0-9a-f]{4})_([0-9a-f]{2})_([0-9a-f]{2})_([0-7])", name)
+    return "{}:{}:{}.{}".format(*found.groups()) if found else name
+
+
 def _sort(device: HostDevice) -> str:
-    if device.kind != HostDevice.Kind.PCI:
-        return (
-            str(device.get_kind_display())
-            if device.kind != HostDevice.Kind.DISK
-            else str(device.details.get("type", ""))
-        )
+    """What it is, in a word or two."""
+    match device.kind:
+        case "usb":
+            return "USB"
+        case "net":
+            return _("Interface")
+        case "mdev":
+            return _("Mediated device")
+        case "disk":
+            words = {"disk": _("Disk"), "cdrom": _("CD drive"), "floppy": _("Floppy drive")}
+            return words.get(device.details.get("type", ""), _("Drive"))
     code = device.details.get("class_id", "").removeprefix("0x")
-    return str(
-        _CLASSES.get(code[:4]) or _CLASSES.get(code[:2]) or (_("Bridge") if device.details.get("is_bridge") else "PCI")
-    )
+    if name := _CLASSES.get(code[:4]) or _CLASSES.get(code[:2]):
+        return str(name)
+    return _("Bridge") if device.details.get("is_bridge") else "PCI"
 
 
 def _more(device: HostDevice) -> list[str]:
@@ -130,10 +142,10 @@ def _more(device: HostDevice) -> list[str]:
         case "net":
             return _more_of_net(details)
         case "disk":
-            size = units.size(details["size_bytes"]) if details.get("size_bytes") else _("no medium")
+            size = words.size(details["size_bytes"]) if details.get("size_bytes") else _("no medium")
             return [size, *filter(None, (str(details.get("bus", "")), str(details.get("serial", ""))))]
         case "mdev":
-            return [_("made by %(parent)s") % {"parent": device.parent.removeprefix("pci_").replace("_", ":", 2)}]
+            return [_("made by %(parent)s") % {"parent": _address(device.parent)}]
     return []
 
 
@@ -154,7 +166,7 @@ def _more_of_pci(details: dict[str, Any]) -> list[str]:
 def _more_of_net(details: dict[str, Any]) -> list[str]:
     told = [str(details.get("state") or ""), str(details.get("mac") or "")]
     if details.get("speed_mbit"):
-        told.append(units.bit_rate(details["speed_mbit"] * 1_000_000 / 8))
+        told.append(words.speed(details["speed_mbit"]))
     if details.get("mtu"):
         told.append(f"MTU {details['mtu']}")
     if details.get("bridge"):

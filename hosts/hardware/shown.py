@@ -5,8 +5,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from hosts import words
 from hosts.models import Host
-from kvmweb import units
 
 from .models import HostReport
 
@@ -91,8 +91,8 @@ def _system(host: Host, facts: dict[str, Any], details: dict[str, Any], readings
         (_("Firmware of the machine"), details.get("bios")),
         (_("Operating system"), _first(readings, "os_name")),
         (_("Kernel"), _first(readings, "kernel")),
-        (_("Up, when checked"), units.span(int(uptime)) if uptime and uptime.isdigit() else None),
-        (_("Memory"), units.size(host.memory_mib * 2**20) if host.memory_mib else None),
+        (_("Up, when checked"), words.span(int(uptime)) if uptime and uptime.isdigit() else None),
+        (_("Memory"), words.size(host.memory_mib * 2**20) if host.memory_mib else None),
         (_("UUID"), str(host.uuid) if host.uuid else None),
     ]
 
@@ -100,7 +100,7 @@ def _system(host: Host, facts: dict[str, Any], details: dict[str, Any], readings
 def _processor(facts: dict[str, Any], details: dict[str, Any], readings: dict[str, list[str]]) -> Pairs:
     topology = None
     if facts.get("sockets"):
-        topology = _("%(sockets)d × %(cores)d cores × %(threads)d threads = %(cpus)d") % {
+        topology = _("%(sockets)d × %(cores)d × %(threads)d = %(cpus)d") % {
             "sockets": facts["sockets"],
             "cores": facts["cores_per_socket"],
             "threads": facts["threads_per_core"],
@@ -109,12 +109,12 @@ def _processor(facts: dict[str, Any], details: dict[str, Any], readings: dict[st
     caches: dict[int, int] = {}
     for bank in details.get("caches", ()):
         caches[bank["level"]] = caches.get(bank["level"], 0) + bank["size_kib"]
-    cache = ", ".join(f"L{level} {units.size(kib * 1024)}" for level, kib in sorted(caches.items()))
+    cache = ", ".join(f"L{level} {words.size(kib * 1024)}" for level, kib in sorted(caches.items()))
     return [
         (_("Processor"), details.get("cpu_name") or _first(readings, "cpu_name")),
         (_("Model for libvirt"), facts.get("cpu_model")),
         (_("Vendor"), facts.get("cpu_vendor")),
-        (_("Sockets, cores, threads"), topology),
+        (_("Sockets × cores × threads"), topology),
         (_("Architecture"), facts.get("arch")),
         (_("Level"), level_of(set(details.get("cpu_features", ())))),
         (_("Clock"), f"{details['cpu_mhz'] / 1000:.1f} GHz" if details.get("cpu_mhz") else None),
@@ -177,7 +177,7 @@ def _cell(cell: dict[str, Any]) -> CellRow:
     pages = []
     for pool in cell["pages"]:
         if pool["size_kib"] > 64:
-            size = units.size(pool["size_kib"] * 1024)
+            size = words.size(pool["size_kib"] * 1024)
             values = {"size": size, "total": pool["total"], "free": pool["free"]}
             pages.append(
                 _("%(size)s: %(total)d") % values
