@@ -12,13 +12,15 @@ from ninja import Query, Router, Status
 from ninja.pagination import paginate
 
 from accounts.rest import ERRORS, Problem, actor
+from history.rest import HistoryOut, Range, SeriesNames, history
+from history.series import POOL
 from jobs.models import Job
 from jobs.rest import JobOut, accepted
 from virt import osinfo
 from virt.errors import Invalid
 from virt.types import OsChoice
 
-from . import copy_api, lists, services
+from . import copy_api, lists, pool_api, services
 from .models import Iso, Pool, Volume
 from .rest import (
     MAX_BYTES,
@@ -38,6 +40,9 @@ from .rows import IsoLine, PoolLine, VolumeLine, iso_lines, pool_lines, volume_l
 pools_router = Router(tags=["pools"])
 volumes_router = Router(tags=["volumes"])
 isos_router = Router(tags=["isos"])
+pools_router.post("", response=pool_api.JOB)(pool_api.create_pool)
+pools_router.delete("/{int:pool_id}", response=pool_api.JOB)(pool_api.delete_pool)
+pools_router.add_router("", pool_api.router)
 volumes_router.add_router("", copy_api.router)
 
 Accepted = Status[Job]
@@ -64,6 +69,17 @@ def list_pools(
 def get_pool(request: HttpRequest, pool_id: int) -> PoolLine:
     """One pool."""
     return pool_lines(actor(request), [_pool(request, pool_id, "view")])[0]
+
+
+@pools_router.get("/{int:pool_id}/history", response={200: HistoryOut, ERRORS: Problem}, url_name="pool_history")
+def get_pool_history(
+    request: HttpRequest,
+    pool_id: int,
+    range: Range = "hour",  # noqa: A002 - the word of the address
+    series: SeriesNames = "",
+) -> HistoryOut:
+    """How full the pool was, for an hour or up to a year."""
+    return history(POOL, _pool(request, pool_id, "view").pk, range, series)
 
 
 @pools_router.post("/{int:pool_id}/start", response=_JOB)

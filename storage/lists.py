@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Model, Q, QuerySet
+from django.db.models import Count, Model, Q, QuerySet, Sum
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 
@@ -93,8 +93,10 @@ def pools(user: User, wanted: Wanted) -> QuerySet[Pool]:
 
 
 def with_counts(rows: QuerySet[Pool]) -> QuerySet[Pool]:
-    """Add `volume_count`: how many volumes are there now."""
-    return rows.annotate(volume_count=Count("volumes", filter=Q(volumes__missing_since=None)))
+    """Add `volume_count` and `promised_bytes`: how many volumes are there now, and what they may grow to."""
+    there = Q(volumes__missing_since=None)
+    promised = Sum("volumes__capacity_bytes", filter=there, default=0)
+    return rows.annotate(volume_count=Count("volumes", filter=there), promised_bytes=promised)
 
 
 def hosts(user: User) -> list[Host]:

@@ -34,6 +34,13 @@ class PoolOut(Schema):
     allocation_bytes: int = Field(validation_alias="pool.allocation_bytes")
     available_bytes: int = Field(validation_alias="pool.available_bytes")
     volume_count: int = Field(validation_alias="pool.volume_count")
+    promised_bytes: int = Field(description="What its volumes may grow to, all together.")
+    warn_percent: int = Field(
+        validation_alias="pool.warn_percent", description="Fuller than that is too full; 0: never."
+    )
+    closed_to_qemu: str = Field(
+        validation_alias="pool.closed_to_qemu", description="The directory that QEMU may not enter; empty: none."
+    )
     refreshed_at: datetime | None = Field(
         validation_alias="pool.refreshed_at", description="When libvirt last looked at the files."
     )

@@ -94,6 +94,21 @@ class PoolLine(Line):
         return "missing" if self.pool.missing_since else "active" if self.pool.is_active else "inactive"
 
     @property
+    def can_administer(self) -> bool:
+        return self.rights.allow("administer", self.host_id)
+
+    @property
+    def promised_bytes(self) -> int:
+        """What its volumes may grow to, all together."""
+        return getattr(self.pool, "promised_bytes", 0)
+
+    @property
+    def promised_percent(self) -> int | None:
+        """Of its capacity; above 100 it has promised more than it holds."""
+        capacity = self.pool.capacity_bytes
+        return self.promised_bytes * 100 // capacity if capacity else None
+
+    @property
     def state_label(self) -> str:
         return {"missing": _("Missing"), "active": _("Active"), "inactive": _("Stopped")}[self.state]
 

@@ -143,11 +143,20 @@ def check_resizable(volume: Volume) -> None:
     if overlay := overlays_of(volume).first():
         sentence = _("%(name)s keeps its size: the volume %(overlay)s lies on it.")
         raise VolumeInUse(sentence % {"name": volume.name, "overlay": overlay.name})
+    running = [disk.guest.name for disk in _disks(volume) if disk.guest.is_on]
+    if len(running) > 1:
+        sentence = _("%(name)s keeps its size: more than one running guest has it (%(guests)s and others).")
+        raise VolumeInUse(sentence % {"name": volume.name, "guests": running[0]})
+
+
+def _disks(volume: Volume) -> list[Any]:
+    """Rows of the room above: the drives of guests that have the volume."""
+    return list(volume.used_by.filter(guest__missing_since=None).select_related("guest").order_by("guest__name"))
 
 
 def check_shrinkable(volume: Volume) -> None:
     """Raise VolumeInUse while a guest runs with it."""
-    for disk in volume.used_by.filter(guest__missing_since=None).select_related("guest"):
+    for disk in _disks(volume):
         if disk.guest.is_on:
             sentence = _("%(name)s was not made smaller. The running guest %(guest)s has it open. Shut it down first.")
             raise VolumeInUse(sentence % {"name": volume.name, "guest": disk.guest.name})

@@ -23,6 +23,12 @@ from .copy_tasks import move_volume as move_volume
 from .images import check_next
 from .making import make_volume
 from .models import Iso, Pool, Volume
+from .pool_tasks import create_pool as create_pool
+from .pool_tasks import delete_pool as delete_pool
+from .pool_tasks import edit_pool as edit_pool
+from .pool_tasks import find_sources as find_sources
+from .pool_tasks import let_qemu_in as let_qemu_in
+from .pool_tasks import look_at_the_way
 from .rules import check_room, check_unused, in_use_by
 
 REPORT_EVERY_S = 0.5
@@ -288,6 +294,8 @@ def _with_pool(job: RunningJob, pool_id: int, step: str, action: Callable[[Conne
         job.step(step % {"pool": pool.name})
         if action(conn, pool.name) is False:
             job.log(_("There was nothing to do."))
+        if action is pools.start_pool:
+            look_at_the_way(job, conn, pool)
         inventory.refresh_pool(pool.host, conn, pool.name)
     if action is pools.refresh_pool:
         Pool.objects.filter(pk=pool_id).update(refreshed_at=timezone.now())

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import copy_views, iso_views, views
+from . import copy_views, iso_views, pool_views, views
 from .fetching import views as fetch_views
 from .trees import views as tree_views
 
@@ -20,7 +20,14 @@ urlpatterns = [
     path("isos/<int:pk>/tree/withdraw/", tree_views.withdraw, name="tree_withdraw"),
     path("isos/<int:pk>/delete/", iso_views.iso_delete, name="iso_delete"),
     path("pools/", views.pools, name="pools"),
+    path("pools/new/", pool_views.pool_new, name="pool_new"),
+    path("pools/look/", pool_views.pool_look, name="pool_look"),
     path("pools/<int:pk>/", views.pool, name="pool"),
+    path("pools/<int:pk>/xml/", pool_views.pool_xml, name="pool_xml"),
+    path("pools/<int:pk>/edit/", pool_views.pool_edit, name="pool_edit"),
+    path("pools/<int:pk>/delete/", pool_views.pool_delete, name="pool_delete"),
+    path("pools/<int:pk>/warning/", pool_views.pool_warning, name="pool_warning"),
+    path("pools/<int:pk>/let-qemu-in/", pool_views.pool_let_in, name="pool_let_in"),
     path("pools/<int:pk>/volumes/", views.pool_volumes, name="pool_volumes"),
     path("pools/<int:pk>/menu/", views.pool_menu, name="pool_menu"),
     path("pools/<int:pk>/row/", views.pool_row, name="pool_row"),

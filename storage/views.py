@@ -6,15 +6,19 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.rest import actor
+from history.graphs import graphs
+from history.series import POOL
 from virt.errors import Invalid, UserError
 
 from . import lists, rules, services
 from .forms import VolumeForm
 from .models import Pool, Volume
+from .pool_forms import hosts_to_administer
 from .rows import backing_chain, guests_of, pool_lines, volume_lines
 from .shell import virsh
 
@@ -31,6 +35,7 @@ def pools(request: HttpRequest) -> HttpResponse:
         "sizes": lists.PAGE_SIZES,
         "hosts": lists.hosts(user),
         "icons": static("icons.svg"),
+        "can_make": bool(hosts_to_administer(user)),
     }
     template = "storage/_pools.html" if request.headers.get("HX-Request") else "storage/pools.html"
     return render(request, template, context)
@@ -42,7 +47,9 @@ def pool(request: HttpRequest, pk: int) -> HttpResponse:
     context = {"line": pool_lines(actor(request), [found])[0]}
     if request.headers.get("HX-Request"):
         return render(request, "storage/_pool.html", context)
-    return render(request, "storage/pool.html", {**context, **_volumes_context(request, found)})
+    address = reverse("api:pool_history", args=[found.pk])
+    shown = graphs(POOL, found.pk, request.GET.get("range", ""), address)
+    return render(request, "storage/pool.html", {**context, "graphs": shown, **_volumes_context(request, found)})
 
 
 @require_GET

@@ -6,8 +6,8 @@ import os.path
 from dataclasses import dataclass
 
 from virt.connection import Connection
-from virt.domain_summary import parse_domain
 from virt.domain_reader import list_domains
+from virt.domain_summary import parse_domain
 from virt.errors import VolumeInUse
 from virt.types import DiskSummary, DomainInfo
 from virt.volumes import path_of
@@ -36,6 +36,18 @@ def disk_uses(conn: Connection, path: str) -> list[DiskUse]:
                 if use := _use(conn, path, info, disk, is_active):
                     found[info.uuid, disk.target] = use  # what runs now counts for more than what is defined
     return list(found.values())
+
+
+def paths_in_use(conn: Connection) -> dict[str, set[str]]:
+    """The paths of all images that guests have as disks, below one or as a medium, each with the guests' names."""
+    used: dict[str, set[str]] = {}
+    for info in list_domains(conn):
+        for xml in filter(None, (info.xml, info.live_xml)):
+            for disk in parse_domain(xml).disks:
+                source = path_of(conn, disk.pool, disk.volume) if disk.pool and disk.volume else disk.source
+                for path in filter(None, (source, *disk.backing_paths)):
+                    used.setdefault(os.path.normpath(path), set()).add(info.name)
+    return used
 
 
 def only_writer(conn: Connection, path: str, name: str) -> DiskUse | None:

@@ -100,7 +100,8 @@ _BY_TEXT: list[tuple[str, Meaning]] = [
     (r"virstoragepoolrefresh\(\) failed$", _POOL_BUSY),  # without words of its own: a file came or went meanwhile
     (r"cannot access storage file", (VolumeNotFound, "one of its images is not where its definition says")),
     (r"cannot execute binary .*/(pv|vg|lv)[a-z]+", _no_tool("lvm2")),
-    (r"cannot execute binary .*/iscsiadm", _no_tool("open-iscsi")),
+    (r"cannot execute binary .*/iscsiadm|/iscsiadm failed .* status '127'", _no_tool("open-iscsi")),
+    ("storage pool already built", (WrongState, "something is on its device already. To destroy it, say so")),
     (r"cannot execute binary .*/(parted|parthelper)|cannot find 'parted'", _no_tool("parted")),
     (r"cannot execute binary .*/(z(fs|pool))", _no_tool("zfsutils-linux")),
     (r"cannot execute binary .*/showmount|unknown filesystem type 'nfs|mount\.nfs", _no_tool("nfs-common")),

@@ -154,6 +154,11 @@ def delete_volume(conn: Connection, pool: str, name: str) -> bool:
     return True
 
 
+def remove_volume(conn: Connection, pool: str, name: str) -> None:
+    """Delete a volume without asking who needs it: for callers that have asked for all of a pool at once."""
+    on_volume(conn, pool, name, f"delete volume {name}", lambda volume: volume.delete(0), timeout_s=COPY_TIMEOUT_S)
+
+
 def resize_volume(conn: Connection, pool: str, name: str, *, capacity_bytes: int, shrink: bool = False) -> int:
     """Grow a volume that no running guest has open and return its new capacity in bytes, as libvirt reports it.
 

@@ -173,7 +173,7 @@ def test_deleting_a_volume_wants_its_name(client, operator, store):
 def test_a_form_shows_what_was_wrong_at_its_field(client, operator, store):
     client.force_login(operator)
     url = reverse("storage:volume_new", args=[store.pk])
-    wrong = {"name": "a/b", "size_gib": "10", "image_format": "qcow2"}
+    wrong = {"name": "a/b", "size_gib": "10", "image_format": "qcow2", "preallocation": "none"}
     for change, words in (
         ({}, "slash"),
         ({"name": "x" * 256}, "255"),
@@ -181,7 +181,7 @@ def test_a_form_shows_what_was_wrong_at_its_field(client, operator, store):
         ({"name": "ok", "size_gib": "-1"}, "at least 1 MiB"),
         ({"name": "ok", "size_gib": "many"}, "number"),
         ({"name": "ok", "size_gib": "501"}, "500 GiB"),
-        ({"name": "ok", "size_gib": "319", "in_full": "on"}, "318 GiB of 500 GiB are free"),
+        ({"name": "ok", "size_gib": "319", "preallocation": "full"}, "318 GiB of 500 GiB are free"),
     ):
         answer = client.post(url, {**wrong, **change})
         assert answer.status_code == 422, change
@@ -220,7 +220,7 @@ def test_a_menu_offers_what_its_reader_may_do(client, operator, viewer, add_iso,
     disk = Volume.objects.create(pool=store, name="web-01.qcow2", path="/x", format="qcow2")
     urls = {
         reverse("storage:iso_menu", args=[iso.pk]): ["New guest", "Check again", "Set the system", "Delete"],
-        reverse("storage:volume_menu", args=[disk.pk]): ["Details", "Grow", "Delete"],
+        reverse("storage:volume_menu", args=[disk.pk]): ["Details", "Resize", "Copy", "Delete"],
         reverse("storage:volume_menu", args=[iso.volume_id]): ["In the ISO library", "Delete"],
         reverse("storage:pool_menu", args=[store.pk]): ["New volume", "Refresh", "Start with the host", "Stop"],
     }

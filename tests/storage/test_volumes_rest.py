@@ -96,6 +96,9 @@ def test_a_pool_as_rest_shows_it(rest, store, disk):
         "allocation_bytes": 182 * GIB,
         "available_bytes": 318 * GIB,
         "volume_count": 1,
+        "promised_bytes": 20 * GIB,
+        "warn_percent": 90,
+        "closed_to_qemu": "",
         "refreshed_at": None,
         "job_id": None,
     }
