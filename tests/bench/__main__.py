@@ -1,4 +1,4 @@
-"""`script/bench [pages|console|upload|jobs …]`: run the measurements and say which limits hold."""
+"""`script/bench [pages|history|console|upload|jobs …]`: run the measurements and say which limits hold."""
 
 import importlib
 import sys
@@ -7,6 +7,7 @@ from .table import show
 
 ALL = {
     "pages": "Pages",
+    "history": "History",
     "jobs": "Jobs against the bare libvirt call",
     "upload": "Uploads",
     "console": "Consoles",
