@@ -19,6 +19,7 @@ from .names import key as name_key
 from .sizes import parse_mib
 
 _WORD = re.compile(r'(?:(?P<key>[a-z]+):(?!:))?(?P<value>"[^"]*"|\S+)')
+_ADDRESS = re.compile(r"[0-9a-fA-F.:]+")
 _COMPARE = re.compile(r"(?P<operator>>=|<=|>|<|=)?(?P<number>.+)")
 _LOOKUPS = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "=": "exact", None: "exact"}
 _YES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
@@ -38,6 +39,7 @@ class _NotUnderstood(Exception):
 
 def search(guests: GuestQuerySet, query: str) -> Found:
     """Narrow `guests` to those that match every word. A word that makes no sense is left out, and said."""
+    query = query.replace("\0", " ").encode(errors="ignore").decode()  # what no database takes
     guests = guests.alias(addresses_text=Cast("addresses", TextField()))
     problem = ""
     wants_deleted = False
@@ -46,6 +48,8 @@ def search(guests: GuestQuerySet, query: str) -> Found:
             problem = _("Only the first %(number)d words count.") % {"number": MOST_WORDS}
             break
         key, value = match["key"], match["value"].strip('"')
+        if key not in _KEYS and _ADDRESS.fullmatch(match[0]):
+            key, value = None, match[0]  # a MAC or an IPv6 address begins like a key
         if not value or (key is None and value.endswith(":") and value[:-1] in _KEYS):
             continue  # somebody is still typing
         try:
@@ -89,8 +93,8 @@ def _unknown_key(key: str) -> Q:
 def _free(value: str) -> Q:
     found = Q(name__icontains=value) | Q(title__icontains=value) | Q(description__icontains=value)
     found |= Q(pk__in=_tagged(key__contains=name_key(value)))
-    if re.fullmatch(r"[0-9a-fA-F.:]+", value):
-        cards = Nic.objects.filter(mac__iexact=value)
+    if _ADDRESS.fullmatch(value):
+        cards = Nic.objects.filter(mac__istartswith=value) if ":" in value else Nic.objects.none()
         found |= Q(pk__in=cards.values("guest")) | Q(addresses_text__icontains=value)
     return found | _uuid(value) if _looks_like_uuid(value) else found
 

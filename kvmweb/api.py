@@ -23,6 +23,7 @@ from storage.trees.api import router as trees_router
 from virt.errors import UserError
 
 from . import __version__
+from .finding.api import router as search_router
 from .openapi import DocumentedAPI
 
 api = DocumentedAPI(
@@ -54,6 +55,7 @@ api.add_router("/folders", folders_router)
 api.add_router("/guest-views", views_router)
 api.add_router("/guests", definitions_router)
 api.add_router("/jobs", jobs_router)
+api.add_router("/search", search_router)
 api.add_router("/users", users_router)
 api.add_router("/tokens", tokens_router)
 api.add_router("/audit", audit_router)

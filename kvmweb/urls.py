@@ -8,6 +8,7 @@ from .api import api
 urlpatterns = [
     path("", include("inventory.urls")),
     path("", include("accounts.urls")),
+    path("", include("kvmweb.finding.urls")),
     path("guests/", include("guests.urls")),
     path("usage/", include("guests.usage.urls")),
     path("consoles/", include("consoles.urls")),

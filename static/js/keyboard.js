@@ -2,6 +2,7 @@
 // No key destroys anything.
 
 import { clearSelection, currentRow, moveRow, pickRow } from "./lists.js";
+import { openPalette } from "./palette.js";
 import { setTray, toggleTray } from "./tray.js";
 
 const FIRST_KEY_MS = 1500;
@@ -71,7 +72,7 @@ function escape(event) {
 
 document.addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && !event.target.closest?.(".con")) {
-    if (focus("[data-search]")) event.preventDefault();
+    if (openPalette() || focus("[data-search]")) event.preventDefault();
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;

@@ -250,7 +250,12 @@ def test_rest_does_what_pages_do(client, operator, guests):
     assert listed(tag="none", folder="none") == ["mail"]
     assert listed(needs_restart="true") == []
     assert listed(stale="false", search="we") == ["web-1", "web-2"]
-    assert client.get("/api/v1/tags").json()[0] | {"id": 0, "hue": 0} == {"id": 0, "name": "prod", "hue": 0, "guests": 2}
+    assert client.get("/api/v1/tags").json()[0] | {"id": 0, "hue": 0} == {
+        "id": 0,
+        "name": "prod",
+        "hue": 0,
+        "guests": 2,
+    }
     assert [folder["path"] for folder in client.get("/api/v1/folders").json()] == ["a", "a/b"]
     assert client.get(f"/api/v1/guests/{guests['db'].pk}").json()["folder"] == "a/b"
     assert client.post(f"/api/v1/guests/changes/{moved.json()['id']}/undo").status_code == 204

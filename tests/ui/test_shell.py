@@ -131,7 +131,7 @@ def test_keys_lead_where_the_list_says(page):
     expect(page.locator("#shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("Control+k")
-    expect(page.locator("[data-search]")).to_be_focused()
+    expect(page.locator("#palette-input")).to_be_focused()
     page.keyboard.type("gh")  # letters are text in a field
     assert page.url.endswith("/ui/")
     page.keyboard.press("Escape")
