@@ -16,7 +16,6 @@ from hosts.models import Host
 from jobs.models import Job
 from storage.models import Pool
 
-NEARLY_FULL = 10  # a pool is when no more than the tenth part of it is free
 NAMED_AT_MOST = 3
 LINES_OF_A_KIND = 5
 GUESTS_LOOKED_AT = 1000
@@ -114,11 +113,16 @@ def _changed_outside(user: User) -> Iterable[Line]:
 
 def _pools(user: User) -> Iterable[Line]:
     pools = Pool.objects.permitted(user, "view").filter(missing_since=None).select_related("host").order_by("name")
-    full = Q(is_active=True, capacity_bytes__gt=0, available_bytes__lte=F("capacity_bytes") / NEARLY_FULL)
+    limit = F("capacity_bytes") / 100 * (100 - F("warn_percent"))
+    full = Q(is_active=True, capacity_bytes__gt=0, warn_percent__gt=0, available_bytes__lte=limit)
     stopped = Q(is_active=False, autostart=True)
-    for pool in pools.filter(full | stopped)[:LINES_OF_A_KIND]:
-        names = {"pool": pool.name, "host": pool.host.name}
-        if pool.is_active:
+    closed = Q(is_active=True) & ~Q(closed_to_qemu="")
+    for pool in pools.filter(full | stopped | closed)[:LINES_OF_A_KIND]:
+        names = {"pool": pool.name, "host": pool.host.name, "path": pool.closed_to_qemu}
+        if pool.is_active and pool.closed_to_qemu:
+            title = _("QEMU may not enter pool %(pool)s on %(host)s") % names
+            text = _("Guests with disks in it do not start: %(path)s is closed to it.") % names
+        elif pool.is_active:
             share = 100 - pool.available_bytes * 100 // pool.capacity_bytes
             title = _("Pool %(pool)s on %(host)s is %(share)d %% full") % {**names, "share": share}
             text = _("Guests whose disks grow in it will be paused when it is full.")
