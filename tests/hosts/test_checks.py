@@ -2,20 +2,25 @@
 
 import os
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.urls import reverse
 
-from hosts import checks, services
+from hosts import checks, inventory, ssh
 from hosts.checks import reading
 from hosts.checks import services as check_services
 from hosts.checks.tasks import examine_host, examine_old, examine_quietly
 from hosts.hardware.models import HostReport
-from hosts.models import Host
+from hosts.models import Credentials, Host
+from hosts.reaching import access
 from jobs.models import Busy, Job
 from storage.models import Pool
+from tests.hosts.sshd import ssh_server
 from tests.hosts.test_hardware import details_of_a_big_machine
+from virt import connection
 
 # A machine where all is well, as the command tells it.
 WELL = {
@@ -46,6 +51,18 @@ WELL = {
     "clock_doubt_s": ["0.004"],
     "end": ["yes"],
 }
+
+
+@pytest.fixture
+def quick_apt(tmp_path, monkeypatch) -> None:
+    """A package manager that answers at once: the real one takes seconds."""
+    program = tmp_path / "apt"
+    program.write_text(
+        "#!/bin/sh\necho Listing...\necho 'a/stable 2 amd64 [upgradable from: 1]'\n"
+        "echo 'b/stable-security 2 amd64 [upgradable from: 1]'\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
 
 @pytest.fixture
@@ -188,13 +205,9 @@ def test_features_say_why_and_which_check_bears_on_them(host):
 
 @pytest.mark.libvirt
 @pytest.mark.django_db(transaction=True)
-def test_on_this_machine_the_checks_agree_with_virt_host_validate(local_host, operator, virsh, client):
-    host = services.Host.objects.get(pk=local_host.pk)
-    from virt import connection
-
+def test_on_this_machine_the_checks_agree_with_virt_host_validate(local_host, operator, client, quick_apt):
+    host = Host.objects.get(pk=local_host.pk)
     with connection.connect(host.uri) as conn:
-        from hosts import inventory
-
         inventory.refresh_facts(host, conn)
     job = check_services.examine_host(host, by=operator)
     with pytest.raises(Busy):
@@ -204,12 +217,13 @@ def test_on_this_machine_the_checks_agree_with_virt_host_validate(local_host, op
     assert job.status == Job.Status.SUCCEEDED, job.error
     report = HostReport.objects.get(host=host)
     assert report.readings["kernel"] == [os.uname().release]
+    assert (report.readings["updates"], report.readings["security_updates"]) == (["2"], ["1"])
     assert abs(float(report.readings["clock_ahead_s"][0])) < 5
 
     host.refresh_from_db()
     given = checks.seen(host, pools=[], networks=[], report=report)
     verdicts = {check.code: check.verdict for check in checks.of(given)}
-    assert {name: job.result[name] for name in ("failed", "warning")}
+    assert job.result["failed"] + job.result["warning"] > 0
     theirs = "\n".join(report.readings["validate"])
     for words, code in (("hardware virtualization", "virtualisation"), ("vhost-net", "vhost_net"), ("net/tun", "tun")):
         line = next(line for line in theirs.splitlines() if words in line)
@@ -223,6 +237,37 @@ def test_on_this_machine_the_checks_agree_with_virt_host_validate(local_host, op
     assert "What kvmweb can do on this host" in page
 
 
+@pytest.fixture
+def over_ssh(local_host, settings) -> Iterator[Host]:
+    """This machine as one that is reached over SSH."""
+    with tempfile.TemporaryDirectory(prefix="kvt-chk-", dir="/var/tmp") as name:
+        settings.VAR = Path(name) / "var"
+        settings.VAR.mkdir()
+        (Path(name) / "sshd").mkdir()
+        with ssh_server(Path(name) / "sshd") as server:
+            server.authorize(ssh.public_key())
+            uri = f"qemu+ssh://root@127.0.0.1:{server.port}/system"
+            host = Host.objects.create(name="elsewhere", uri=uri, state=Host.State.CONNECTED)
+            Credentials.objects.create(host=host, host_keys=server.host_key)
+            yield host
+            access.forget(host)
+
+
+@pytest.mark.libvirt
+@pytest.mark.django_db(transaction=True)
+def test_a_host_over_ssh_tells_the_same_as_this_machine(over_ssh, local_host, admin, quick_apt):
+    job = check_services.examine_host(over_ssh, by=admin)
+    examine_host.run_here(job)
+    job.refresh_from_db()
+    assert (job.status, job.result["problem"]) == (Job.Status.SUCCEEDED, ""), job.error
+    elsewhere = HostReport.objects.get(host=over_ssh)
+    here = reading.read(local_host, uid=elsewhere.details["qemu_uid"], directories=[])
+    for key in ("kernel", "hostname", "cgroup1", "cgroup2", "device", "firewall", "package", "validate", "entry"):
+        assert elsewhere.readings.get(key) == here.get(key), key
+    assert abs(float(elsewhere.readings["clock_ahead_s"][0])) < 2
+    assert over_ssh.devices.filter(kind="pci").count() == elsewhere.host.devices.filter(kind="pci").count() > 0
+
+
 def test_a_clock_that_is_a_day_off_is_measured(host, tmp_path, monkeypatch):
     program = tmp_path / "date"
     program.write_text('#!/bin/sh\necho "$(( $(/bin/date +%s) + 86400 )).5"\n')
@@ -233,7 +278,7 @@ def test_a_clock_that_is_a_day_off_is_measured(host, tmp_path, monkeypatch):
     assert doubt_s < 30
 
 
-def test_what_lies_in_a_path_is_a_name_and_no_command(host, tmp_path):
+def test_what_lies_in_a_path_is_a_name_and_no_command(host, tmp_path, quick_apt):
     sign = tmp_path / "sign"
     odd = tmp_path / f'$(touch {sign.name}); `touch {sign.name}` it\'s "odd" é'
     odd.mkdir()
