@@ -23,9 +23,9 @@ LONGEST_NAME = 253
 class Transport(models.TextChoices):
     LOCAL = "local", gettext_lazy("This machine")
     SSH = "ssh", gettext_lazy("SSH")
-    TLS = "tls", gettext_lazy("TLS with certificates")
-    TCP = "tcp", gettext_lazy("TCP with a password")
-    TEST = "test", gettext_lazy("libvirt's test driver")
+    TLS = "tls", gettext_lazy("TLS")
+    TCP = "tcp", gettext_lazy("TCP")
+    TEST = "test", gettext_lazy("Test driver")
 
 
 class Scope(models.TextChoices):

@@ -25,9 +25,16 @@ def connect_tcp(trip: Trip) -> Found:
 
 def certificates(trip: Trip) -> Found:
     pki = trip.access.pki_path
+    ours = probes.Certificates.below(Path(pki)) if pki else probes.Certificates()
+    if not ours.exist:
+        raise Stop(
+            "own_certificates_missing",
+            _("No client certificate was given, and there is none in /etc/pki of the machine that kvmweb runs on."),
+            todo=_("Paste the CA, the client certificate and its key into the connection."),
+        )
     name, port = trip.address.hostname, trip.address.actual_port
     try:
-        peer = probes.tls_peer(name, port, Path(pki) if pki else None)
+        peer = probes.tls_peer(name, port, ours)
     except ssl.SSLCertVerificationError as error:
         raise Stop(
             "host_certificate_refused",

@@ -1,10 +1,12 @@
 """Questions to a machine below libvirt: is there such a name, does the port answer, whose certificate is it."""
 
+import os
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
+from typing import NamedTuple
 
 RESOLVE_TIMEOUT_S = 8.0
 CONNECT_TIMEOUT_S = 5.0
@@ -42,15 +44,31 @@ def greeting(hostname: str, port: int) -> str:
             raise Silent(str(error)) from error
 
 
-def tls_peer(hostname: str, port: int, pki: Path | None) -> str:
+class Certificates(NamedTuple):
+    """Where ours are. libvirt's own places are those of https://libvirt.org/kbase/tlscerts.html"""
+
+    ca: Path = Path("/etc/pki/CA/cacert.pem")
+    certificate: Path = Path("/etc/pki/libvirt/clientcert.pem")
+    key: Path = Path("/etc/pki/libvirt/private/clientkey.pem")
+
+    @classmethod
+    def below(cls, pki: Path) -> "Certificates":
+        return cls(pki / "cacert.pem", pki / "clientcert.pem", pki / "clientkey.pem")
+
+    @property
+    def exist(self) -> bool:
+        """Whether this process can read all three."""
+        return all(os.access(path, os.R_OK) for path in self)
+
+
+def tls_peer(hostname: str, port: int, ours: Certificates) -> str:
     """The name in the certificate of a TLS server that ours trusts and that trusts ours.
 
     Raises ssl.SSLCertVerificationError when its certificate does not hold, ssl.SSLError when ours does not, Silent or
     another OSError. https://docs.python.org/3/library/ssl.html
     """
-    context = ssl.create_default_context(cafile=str(pki / "cacert.pem") if pki else None)
-    if pki:
-        context.load_cert_chain(pki / "clientcert.pem", pki / "clientkey.pem")
+    context = ssl.create_default_context(cafile=str(ours.ca))
+    context.load_cert_chain(ours.certificate, ours.key)
     with connect(hostname, port) as plain:
         plain.settimeout(ANSWER_TIMEOUT_S)
         try:

@@ -4,18 +4,22 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from guests.models import Guest
-from hosts import commands, ssh
+from hosts import commands, secrets, ssh
 from hosts.models import Attempt, Credentials, Host
 from hosts.reaching import access, keys, services
 from hosts.reaching.address import Address
 from jobs.models import Job
 from tests.hosts.sshd import SshServer, ssh_server
-from virt.errors import HostKeyRefused, HostTimeout, HostUnreachable, PermissionRefused
+from virt.errors import HostKeyRefused, HostTimeout, HostUnreachable, Invalid, PermissionRefused
 
 UUID = "7e57aaaa-0000-4000-8000-000000000001"
 
@@ -142,8 +146,94 @@ def test_a_port_that_accepts_and_never_answers(admin, short_var, monkeypatch, tr
     monkeypatch.setattr("hosts.reaching.probes.ANSWER_TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = Address.checked(transport=transport, hostname="127.0.0.1", port=silent.getsockname()[1])
-        attempt = run(services.try_host(services.Wanted(address=address), by=admin))
+        given = certificates() if transport == "tls" else {}
+        attempt = run(services.try_host(services.Wanted(address=address, **given), by=admin))
     assert (stopped(attempt)["key"], stopped(attempt)["code"]) == (step, "host_silent")
+
+
+def certificates() -> dict[str, str]:
+    """A CA, a client certificate and its key, which nobody else trusts."""
+    key = Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kvt")])
+    begin = datetime(2020, 1, 1, tzinfo=UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(begin).not_valid_after(begin + timedelta(days=36500))
+    pem = made.sign(key, None).public_bytes(Encoding.PEM).decode()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return {"tls_ca": pem, "tls_certificate": pem, "tls_key": private}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"tls_key": ""}, "tls_certificate"),
+        ({"tls_ca": "nonsense"}, "tls_ca"),
+        ({"tls_key": "nonsense"}, "tls_key"),
+        ({"tls_key": certificates()["tls_key"]}, "tls_key"),
+    ],
+)
+def test_certificates_that_do_not_fit_together(admin, short_var, change, field):
+    address = Address.checked(transport="tls", hostname="192.0.2.1")
+    with pytest.raises(Invalid) as error:
+        services.try_host(services.Wanted(address=address, **(certificates() | change)), by=admin)
+    assert error.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("given", "uri"),
+    [
+        ({"transport": "ssh", "hostname": " KVM1.Example. "}, "qemu+ssh://root@kvm1.example/system"),
+        (
+            {"transport": "ssh", "hostname": "fd00::1", "port": 2222, "user": "ops", "scope": "session"},
+            "qemu+ssh://ops@[fd00::1]:2222/session",
+        ),
+        ({"transport": "ssh", "hostname": "a", "port": 22, "socket": "/s/v"}, "qemu+ssh://root@a/system?socket=/s/v"),
+        ({"transport": "tls", "hostname": "a", "port": 16514, "user": "x"}, "qemu+tls://a/system"),
+        ({"transport": "tcp", "hostname": "a", "port": 1, "scope": "session"}, "qemu+tcp://a:1/system"),
+        ({"transport": "local"}, "qemu:///system"),
+        ({"transport": "local", "scope": "session"}, "qemu:///session"),
+        ({"transport": "local", "socket": "/s/v"}, "qemu+unix:///system?socket=/s/v"),
+        ({"transport": "test"}, "test:///default"),
+        ({"transport": "test", "definition": "/srv/big.xml"}, "test:///srv/big.xml"),
+    ],
+)
+def test_an_address_has_one_spelling(given, uri):
+    address = Address.checked(**given)
+    assert address.uri == uri
+    assert Address.parse(uri) == address
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"hostname": ""}, "hostname"),
+        ({"hostname": "-oProxyCommand=x"}, "hostname"),
+        ({"hostname": "a b"}, "hostname"),
+        ({"hostname": "a/b"}, "hostname"),
+        ({"hostname": "a", "port": 65536}, "port"),
+        ({"hostname": "a", "port": -1}, "port"),
+        ({"hostname": "a", "user": "x y"}, "user"),
+        ({"hostname": "a", "user": "-l"}, "user"),
+        ({"hostname": "a", "socket": "run/x"}, "socket"),
+        ({"hostname": "a", "socket": "/run/../etc"}, "socket"),
+        ({"hostname": "a", "socket": "/run/x&command=/bin/sh"}, "socket"),
+    ],
+)
+def test_addresses_that_are_none(given, field):
+    with pytest.raises(Invalid) as error:
+        Address.checked(transport="ssh", **given)
+    assert error.value.field == field
+
+
+def test_secrets_are_sealed_and_a_lost_key_is_told(short_var):
+    sealed = secrets.seal("right horse")
+    assert "right" not in sealed
+    assert secrets.unseal(sealed) == "right horse"
+    assert secrets.key_file().stat().st_mode & 0o777 == 0o600
+    assert ssh.key_file().stat().st_mode & 0o777 == 0o600
+    secrets.key_file().unlink()
+    with pytest.raises(secrets.SecretLost, match="Put the old one back"):
+        secrets.unseal(sealed)
 
 
 @pytest.mark.parametrize(("transport", "code"), [("ssh", "host_not_ssh"), ("tcp", "host_not_libvirt")])
