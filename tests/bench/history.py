@@ -152,7 +152,7 @@ def _clock(now: Callable[[], float]) -> Iterator[None]:
     from datetime import UTC, datetime
     from unittest import mock
 
-    with mock.patch("guests.samples.timezone.now", lambda: datetime.fromtimestamp(now(), UTC)):
+    with mock.patch("guests.samples.timezone.now", side_effect=lambda: datetime.fromtimestamp(now(), UTC)):
         yield
 
 
