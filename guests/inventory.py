@@ -28,25 +28,27 @@ from .samples import apply_addresses, apply_stats
 __all__ = ["apply_addresses", "apply_states", "apply_stats", "refresh_guest", "sync_absent", "sync_guests"]
 
 
-def sync_guests(host: Host, domains: Iterable[DomainInfo], *, complete: bool) -> list[Guest]:
-    """Bring the rows of `host` in step with `domains` and return those that changed.
+def sync_guests(host: Host, domains: Iterable[DomainInfo], *, complete: bool) -> list[int]:
+    """Bring the rows of `host` in step with `domains` and return the ids of those that changed.
 
     With `complete`, `domains` is all that the host has: see `sync_absent`.
     """
     seen = {UUID(info.uuid): info for info in domains}
     rows = {row.uuid: row for row in Guest.objects.filter(host=host, uuid__in=list(seen)).defer("xml")}
     changes = row_writer.compare(host, seen, rows)
-    if changes.guests:
+    written: list[int] = []
+    if changes:
         with transaction.atomic():
             record.keep_changed(host, changes, seen)
-            row_writer.write(host, changes)
-            _tell([*changes.defined, *changes.touched], in_lists_only=changes.new)
+            written = row_writer.write(host, changes)
+            # Nobody has the page of a new guest open: lists alone hear of it.
+            _tell([*changes.defined, *changes.touched], in_lists_too=bool(changes.new))
     record.remember_reads(rows, seen)
-    return [*changes.guests, *(sync_absent(host, seen.keys()) if complete else [])]
+    return [*written, *(sync_absent(host, seen.keys()) if complete else [])]
 
 
-def sync_absent(host: Host, present: Collection[UUID]) -> list[Guest]:
-    """Mark rows missing that are not among `present`, which is all that the host has, and return them.
+def sync_absent(host: Host, present: Collection[UUID]) -> list[int]:
+    """Mark rows missing that are not among `present`, which is all that the host has, and return their ids.
 
     Left alone are those that a job is creating; rows whose creation ended without a guest are removed.
     """
@@ -116,7 +118,7 @@ def _cheap_state(row: Guest, status: DomainStatus) -> str:
     return definition.state_of(status.state, status.reason, is_saved=is_saved)
 
 
-def _lost(host: Host, uuids: Collection[UUID]) -> list[Guest]:
+def _lost(host: Host, uuids: Collection[UUID]) -> list[int]:
     """Mark rows missing that the host does not have.
 
     Forgotten are creations that ended without a guest, and transient guests: they have no definition to come back from.
@@ -129,17 +131,13 @@ def _lost(host: Host, uuids: Collection[UUID]) -> list[Guest]:
     now = timezone.now()
     lost: dict[str, Any] = {"state": Guest.State.MISSING, "state_reason": "", "state_since": now, "missing_since": now}
     lost |= UNSAMPLED
-    for row in gone:
-        for column, value in lost.items():
-            setattr(row, column, value)
-    told = [*gone, *over]
     with transaction.atomic():
         if gone:
             Guest.objects.filter(pk__in=[row.pk for row in gone], missing_since=None).update(**lost)
-        _tell(told)
         if over:
             Guest.objects.filter(pk__in=[row.pk for row in over]).delete()
-    return told
+        _tell([*gone, *over])
+    return [row.pk for row in (*gone, *over)]
 
 
 def _being_created(rows: Iterable[Guest]) -> set[int]:
@@ -151,8 +149,8 @@ def _being_created(rows: Iterable[Guest]) -> set[int]:
     return set(held.values_list("object_id", flat=True))
 
 
-def _tell(guests: Iterable[Guest], *, in_lists_only: Collection[Guest] = ()) -> None:
-    """Open pages hear of these guests; nobody has the page of a new one open, so it is told to lists only."""
+def _tell(guests: Iterable[Guest], *, in_lists_too: bool = False) -> None:
+    """Open pages hear that these guests changed, and lists if any did or `in_lists_too`."""
     topics = [f"guest-{guest.pk}" for guest in guests]
-    if topics or in_lists_only:
+    if topics or in_lists_too:
         publish(*topics, "guests")

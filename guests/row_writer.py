@@ -4,11 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 from uuid import UUID
 
-from django.db.models import DEFERRED
 from django.utils import timezone
 
 from hosts.bulk import insert_rows
@@ -37,72 +36,84 @@ _DEFINITION = [
 ]  # fmt: skip
 
 
+WRITTEN = (*_STATUS, *_DEFINITION)  # the columns that libvirt decides
+_written, _columns = attrgetter(*WRITTEN), itemgetter(*WRITTEN)
+
+
 @dataclass
 class Changes:
-    """What one look at a host has found. `defined`: another definition than before; `touched`: another state only."""
+    """What one look at a host has found. `defined`: another definition than before; `touched`: another state only.
 
-    new: list[Guest] = field(default_factory=list)
+    Of new guests, which are many at the first look at a host, there are no Guest objects.
+    """
+
+    new: dict[UUID, dict[str, Any]] = field(default_factory=dict)  # the columns of WRITTEN, by uuid
     defined: list[Guest] = field(default_factory=list)
     touched: list[Guest] = field(default_factory=list)
     devices: dict[UUID, definition.Definition] = field(default_factory=dict)
 
-    @property
-    def guests(self) -> list[Guest]:
-        return [*self.new, *self.defined, *self.touched]
+    def __bool__(self) -> bool:
+        return bool(self.new or self.defined or self.touched)
 
 
 def compare(host: Host, seen: Mapping[UUID, DomainInfo], known: Mapping[UUID, Guest]) -> Changes:
     """Find what differs and set it on the rows, without writing."""
     changes = Changes()
     now = timezone.now()
-    blank = _blank(host)
     for uuid, info in seen.items():
-        row = known.get(uuid)
-        if row:
-            guest = row
-        else:
-            guest = Guest(*blank)  # type: ignore[misc]
-            guest.uuid = uuid
-        touched = _set_status(guest, info, now)
+        guest = known.get(uuid)
         digest = definition.digest(info)
+        status = _status(info)
+        if guest is None:
+            read = changes.devices[uuid] = definition.read(info, digest)
+            changes.new[uuid] = {"state_since": now, **UNSAMPLED, **status, **read.columns}
+            continue
+        touched = _set_status(guest, status, now)
         if guest.digest != digest:
-            read = definition.read(info, digest)
+            read = changes.devices[uuid] = definition.read(info, digest)
             for column, value in read.columns.items():
                 setattr(guest, column, value)
-            changes.devices[uuid] = read
-            (changes.defined if row else changes.new).append(guest)
+            changes.defined.append(guest)
         elif touched:
             changes.touched.append(guest)
     return changes
 
 
-def _blank(host: Host) -> list[Any]:
-    """The values of a new guest's columns. Given to each by position: its defaults one by one take longer than its XML."""
-    guest = Guest(host=host)
-    return [DEFERRED if each.generated else getattr(guest, each.attname) for each in Guest._meta.concrete_fields]
-
-
-def write(host: Host, changes: Changes) -> None:
-    """Write them, with their disks and network cards. New guests have their row ids afterwards."""
-    if whole := [*changes.new, *changes.defined]:
-        names = [each.attname for each in Guest._meta.concrete_fields if not (each.primary_key or each.generated)]
-        update = [*_STATUS, *_DEFINITION]
-        # A job may have made the row of a new guest in this instant.
-        insert_rows(Guest, names, map(attrgetter(*names), whole), unique=["host", "uuid"], update=update)
+def write(host: Host, changes: Changes) -> list[int]:
+    """Write them, with their disks and network cards. Returns the row ids of those that changed."""
+    values: dict[UUID, tuple[Any, ...]] = {uuid: _columns(new) for uuid, new in changes.new.items()}
+    values |= {guest.uuid: _written(guest) for guest in changes.defined}
+    if values:
+        insert_rows(
+            Guest,
+            ["uuid", *WRITTEN],
+            ((uuid, *row) for uuid, row in values.items()),
+            same=_blank(host),
+            unique=["host", "uuid"],  # a job may have made the row of a new guest in this instant
+            update=WRITTEN,
+        )
+    pks = {guest.uuid: guest.pk for guest in changes.defined}
     if changes.new:
-        ids = Guest.objects.filter(host=host, uuid__in=[guest.uuid for guest in changes.new])
-        by_uuid = dict(ids.values_list("uuid", "pk"))
-        for guest in changes.new:
-            guest.pk = by_uuid[guest.uuid]
+        pks |= Guest.objects.filter(host=host, uuid__in=list(changes.new)).order_by().values_list("uuid", "pk")
     if changes.touched:
         Guest.objects.bulk_update(changes.touched, _STATUS, batch_size=BATCH)
     if changes.devices:
-        _write_devices(host, changes)
+        devices = {pks[uuid]: read for uuid, read in changes.devices.items()}
+        _write_devices(host, devices, old={guest.pk for guest in changes.defined})
+    return [*pks.values(), *(guest.pk for guest in changes.touched)]
 
 
-def _set_status(guest: Guest, info: DomainInfo, now: datetime) -> bool:
+def _blank(host: Host) -> dict[str, Any]:
+    """The columns of a new row that nothing is known for yet."""
+    guest = Guest(host=host)
+    columns = [each for each in Guest._meta.concrete_fields if not (each.primary_key or each.generated)]
+    known = {"uuid", *WRITTEN}
+    return {each.attname: getattr(guest, each.attname) for each in columns if each.attname not in known}
+
+
+def _status(info: DomainInfo) -> dict[str, Any]:
     state = str(definition.state_of(info.state, info.reason, is_saved=info.has_managed_save))
-    wanted: dict[str, Any] = {
+    return {
         "name": info.name,
         "state": state,
         "state_reason": info.reason,
@@ -110,9 +121,13 @@ def _set_status(guest: Guest, info: DomainInfo, now: datetime) -> bool:
         "autostart": info.autostart,
         "missing_since": None,
     }
-    if state not in Guest.ON:
+
+
+def _set_status(guest: Guest, wanted: dict[str, Any], now: datetime) -> bool:
+    """Set on the row what is not so yet. Returns whether there was any such thing."""
+    if wanted["state"] not in Guest.ON:
         wanted |= UNSAMPLED
-    if guest.state != state:
+    if guest.state != wanted["state"]:
         wanted["state_since"] = now
     differing = {column: value for column, value in wanted.items() if getattr(guest, column) != value}
     for column, value in differing.items():
@@ -120,15 +135,13 @@ def _set_status(guest: Guest, info: DomainInfo, now: datetime) -> bool:
     return bool(differing)
 
 
-def _write_devices(host: Host, changes: Changes) -> None:
-    guests = {guest.pk: changes.devices[guest.uuid] for guest in (*changes.new, *changes.defined)}
+def _write_devices(host: Host, guests: Mapping[int, definition.Definition], *, old: set[int]) -> None:
     volumes = links.Volumes(host, {disk.source for read in guests.values() for disk in read.disks})
     kinds = {nic.kind for read in guests.values() for nic in read.nics}
     networks = links.networks_of(host) if "network" in kinds else {}
     bridges = links.bridges_of(host) if "bridge" in kinds else {}
     disks = {pk: [links.disk_values(disk, volumes) for disk in read.disks] for pk, read in guests.items()}
     nics = {pk: links.nic_values(read.nics, networks, bridges) for pk, read in guests.items()}
-    old = {guest.pk for guest in changes.defined}
     _replace(Disk, links.DISK_COLUMNS, disks, old)
     _replace(Nic, links.NIC_COLUMNS, nics, old)
 

@@ -40,6 +40,10 @@ def ours(conn, kvt):
     return [info for info in list_domains(conn) if info.name.startswith(kvt)]
 
 
+def synced(host, infos, *, complete):
+    return [Guest.objects.get(pk=pk) for pk in sync_guests(host, infos, complete=complete)]
+
+
 def test_a_guest_that_virsh_defined_gets_a_row_with_what_it_has(conn, kvt, new_domain, local_host):
     pool = Pool.objects.create(host=local_host, uuid=uuid.uuid4(), name="kvt", type="dir")
     by_path = Volume.objects.create(pool=pool, name="a.qcow2", path="/var/tmp/a.qcow2")
@@ -47,7 +51,7 @@ def test_a_guest_that_virsh_defined_gets_a_row_with_what_it_has(conn, kvt, new_d
     network = Network.objects.create(host=local_host, uuid=uuid.uuid4(), name="default")
     new_domain(devices=DISK.format("/var/tmp/a.qcow2") + POOLED + CDROM + NIC)
 
-    (guest,) = sync_guests(local_host, ours(conn, kvt), complete=True)
+    (guest,) = synced(local_host, ours(conn, kvt), complete=True)
     guest = Guest.objects.get(pk=guest.pk)
     assert (guest.name, guest.state, guest.vcpus, guest.memory_mib) == (f"{kvt}-guest", "shutoff", 1, 32)
     assert (guest.os_name, guest.is_emulated, guest.graphics, guest.arch) == ("Debian 12", True, "vnc", "x86_64")
@@ -71,9 +75,9 @@ def test_nothing_is_written_when_nothing_changed(conn, kvt, new_domain, local_ho
 
 def test_what_is_gone_is_missing_and_comes_back_under_the_same_row(conn, kvt, new_domain, local_host, virsh):
     key = new_domain()
-    (guest,) = sync_guests(local_host, ours(conn, kvt), complete=True)
+    (guest,) = synced(local_host, ours(conn, kvt), complete=True)
     virsh("undefine", guest.name)
-    (gone,) = sync_guests(local_host, ours(conn, kvt), complete=True)
+    (gone,) = synced(local_host, ours(conn, kvt), complete=True)
     gone.refresh_from_db()
     assert (gone.pk, gone.state) == (guest.pk, "missing")
     assert gone.missing_since
@@ -95,7 +99,7 @@ def test_a_partial_look_marks_nothing_missing(conn, kvt, new_domain, local_host)
 
 def test_renaming_keeps_the_row(conn, kvt, new_domain, local_host, virsh):
     key = new_domain("old")
-    (guest,) = sync_guests(local_host, ours(conn, kvt), complete=True)
+    (guest,) = synced(local_host, ours(conn, kvt), complete=True)
     virsh("domrename", f"{kvt}-old", f"{kvt}-new")
     assert apply_states(local_host, [s for s in domains.domain_states(conn) if s.uuid == key]) == {UUID(key)}
     assert refresh_guest(local_host, conn, key).pk == guest.pk
@@ -104,7 +108,7 @@ def test_renaming_keeps_the_row(conn, kvt, new_domain, local_host, virsh):
 
 def test_states_are_followed_cheaply(conn, kvt, new_domain, local_host, virsh):
     key = new_domain(devices=CDROM)
-    (guest,) = sync_guests(local_host, ours(conn, kvt), complete=True)
+    (guest,) = synced(local_host, ours(conn, kvt), complete=True)
 
     def look() -> set[UUID]:
         return apply_states(local_host, [s for s in domains.domain_states(conn) if s.uuid == key])
