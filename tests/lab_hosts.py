@@ -28,6 +28,13 @@ class Lab:
     def uri(self, number: int) -> str:
         return f"qemu+tcp://{self.net}.{13 + number}/system"
 
+    def uri_over(self, transport: str, number: int = 1) -> str:
+        """The same by "ssh" or "tls", with the lab's own key or certificates."""
+        state, address = self.environment["LAB_STATE"], f"{self.net}.{13 + number}"
+        if transport == "tls":
+            return f"qemu+tls://{address}/system?pkipath={state}/pki/client"
+        return f"qemu+ssh://root@{address}/system?keyfile={state}/ssh/id&no_verify=1&sshauth=privkey"
+
     def run(self, *words: str, check: bool = True) -> str:
         """What the script said."""
         done = subprocess.run([SCRIPT, *words], env=self.environment, capture_output=True, text=True, timeout=TIMEOUT_S)

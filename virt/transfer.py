@@ -5,7 +5,7 @@ https://libvirt.org/html/libvirt-libvirt-stream.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -123,10 +123,15 @@ class Writer:
 
         conn.call(start, self._what)
 
-    def write(self, data: bytes) -> None:
+    def write(self, buffers: Sequence[bytes]) -> None:
         """Send bytes. Raises PoolFull when there is no room any more, or another VirtError; then abort."""
-        self.conn.call(partial(_send, self._stream, data, self._what), self._what, timeout_s=BATCH_TIMEOUT_S)
-        self.written += len(data)
+
+        def send(handle: libvirt.virConnect) -> None:
+            for data in buffers:
+                _send(self._stream, data, self._what, handle)
+
+        self.conn.call(send, self._what, timeout_s=BATCH_TIMEOUT_S)
+        self.written += sum(map(len, buffers))
 
     def finish(self) -> None:
         """Have libvirt confirm all that was sent."""

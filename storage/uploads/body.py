@@ -13,13 +13,14 @@ from .protocol import Checksum
 from .threads import start_writing
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-BATCH_BYTES = 1024 * 1024
 BATCH_CHUNKS = 512  # writev takes at most 1024 buffers
 IDLE_TIMEOUT_S = 30.0  # a client whose network vanished must not keep the lock until TCP gives up
 
 
 class Sink(Protocol):
-    """Where the bytes go: a part file, or a stream of libvirt's."""
+    """Where the bytes go: a part file, or a stream of libvirt's. `batch_bytes` is how much it likes to get at once."""
+
+    batch_bytes: int
 
     def write(self, buffers: Sequence[bytes], at: int) -> None:
         """Write all of it at `at`. Blocking. Raises Discarded, OSError or VirtError."""
@@ -58,7 +59,7 @@ async def store(receive: Receive, part: Sink, *, offset: int, size: int, checksu
                     raise Overrun
                 batch.append(chunk)
                 held += len(chunk)
-            if held and (held >= BATCH_BYTES or len(batch) >= BATCH_CHUNKS or not more):
+            if held and (held >= part.batch_bytes or len(batch) >= BATCH_CHUNKS or not more):
                 writing = await _write_next(writing, part, batch, end - held, checksum)
                 batch, held = [], 0
         if held:

@@ -23,6 +23,8 @@ def helper() -> HelperClient:
 class Part:
     """The part of an upload, open for writing. Closing it, or dying, also unlocks it."""
 
+    batch_bytes = 1024 * 1024
+
     def __init__(self, directory: str, upload_id: str) -> None:
         """Raises PartError, "missing" when there is none."""
         self._file = open(helper().open_part(directory, upload_id), "rb+", buffering=0)  # noqa: SIM115

@@ -39,6 +39,8 @@ IDLE_S = 20.0  # a connection waits for the next request of the same browser: ma
 class StreamedPart:
     """What has arrived of an upload, open for writing; the same for a caller as `Part`. Blocking but for `truncate`."""
 
+    batch_bytes = 4 * 1024 * 1024  # each batch goes from thread to thread four times
+
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
         self.size = upload.streamed_bytes or 0
@@ -76,7 +78,7 @@ class StreamedPart:
             self._line = self._line or _lines.take(self._upload.pool.host)
             name, pool = self._upload.name, self._upload.pool.name
             self._writer = transfer.Writer(self._line.connection, pool, name, offset=at)
-        self._writer.write(b"".join(buffers))
+        self._writer.write(buffers)
         if self._writer.written >= COMMIT_BYTES:
             self.settle()
 

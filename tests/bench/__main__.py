@@ -10,6 +10,8 @@ ALL = {
     "history": "History",
     "jobs": "Jobs against the bare libvirt call",
     "upload": "Uploads",
+    "upload_remote": "Uploads into a pool of another host",
+    "upload_kills": "An upload whose web process is killed 20 times",
     "console": "Consoles",
 }
 

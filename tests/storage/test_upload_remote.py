@@ -21,18 +21,11 @@ def lab():
         yield lab
 
 
-def uri(lab: Lab, transport: str) -> str:
-    state, address = lab.environment["LAB_STATE"], f"{lab.net}.14"
-    if transport == "tls":
-        return f"qemu+tls://{address}/system?pkipath={state}/pki/client"
-    return f"qemu+ssh://root@{address}/system?keyfile={state}/ssh/id&no_verify=1&sshauth=privkey"
-
-
 @pytest.fixture(params=["ssh", "tls"])
 def far(site: Site, lab: Lab, request) -> str:
     """The row of the lab's pool on the site, reached that way."""
     number = site.pools["far"]
-    site.sql("UPDATE hosts_host SET uri = ?, state = 'connected' WHERE name = 'far'", uri(lab, request.param))
+    site.sql("UPDATE hosts_host SET uri = ?, state = 'connected' WHERE name = 'far'", lab.uri_over(request.param))
     site.sql("UPDATE storage_pool SET name = 'far', available_bytes = ? WHERE id = ?", 10 * 1024 * MIB, number)
     return str(number)
 
@@ -52,12 +45,12 @@ def test_a_file_arrives_in_pieces_and_after_kills_without_a_copy_in_between(site
     path = site.new(name, len(content), pool=far, sha256=hashlib.sha256(content).hexdigest())
     assert names(lab) == [name]
     assert site.patch(path, 0, content[: 5 * MIB]).status_code == 204
-    for kill_after in (20 * MIB, 45 * MIB):  # in the middle of a request
+    for kill_after in (20 * MIB, 54 * MIB):  # in the middle of a request
         offset = site.offset(path)
         sent = _sending(site, path, offset, content[offset : offset + 60 * MIB], kill_after)
         site.start()
         confirmed = site.offset(path)
-        assert offset + sent - confirmed <= 33 * MIB  # one chunk at most is sent again
+        assert offset + sent - confirmed <= 64 * MIB  # the page's chunk: no more is sent again
         assert confirmed >= offset
     offset = site.offset(path)
     assert offset >= 32 * MIB  # what libvirt confirmed of the second one
