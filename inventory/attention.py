@@ -106,7 +106,7 @@ def _changed_outside(user: User) -> Iterable[Line]:
         "Guest %(names)s was changed outside kvmweb", "%(count)d guests were changed outside kvmweb", len(names)
     )
     only = next(iter(names)) if len(names) == 1 else None
-    line = _guest_line("info", "", title, list(names.values()), _("Another client of libvirt changed its definition."))
+    line = _guest_line("info", "", title, list(names.values()), _("Another client of libvirt did it."))
     url = reverse("guests:history", args=[only]) if only else reverse("guests:outside_changes")
     yield replace(line, url=url, action=_("See what changed"), since=max(seen_at for _pk, _name, seen_at in rows))
 

@@ -40,7 +40,7 @@ def order_of(host: Host) -> list[AutostartEntry]:
 def set_order(host: Host, turns: Iterable[Turn], *, by: User) -> Job:
     """Start these guests, and no others, in this order with the host; a job switches off their libvirt autostart.
 
-    Raises Invalid, WrongState (a transient guest, or kvmweb cannot know when the host was started), HostDisabled, Busy.
+    Raises Invalid, WrongState (a transient guest, or kvmweb cannot know when the host was started) or HostDisabled.
     """
     require_enabled(host)
     wanted = list(turns)
@@ -59,7 +59,7 @@ def set_order(host: Host, turns: Iterable[Turn], *, by: User) -> Job:
             tasks.hand_over_autostart,
             title=_("Change the start order on %(host)s") % {"host": host.name},
             by=by,
-            objects=[Ref("host", host.pk, host.name, exclusive=True)],
+            objects=[Ref("host", host.pk, host.name)],
             host_id=host.pk,
             guest_ids=[turn.guest for turn in wanted],
         )

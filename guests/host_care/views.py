@@ -114,11 +114,12 @@ def _changed(request: HttpRequest, form: TurnForm, turns: list[Turn]) -> list[Tu
         if not form.is_valid():
             return None
         return [*turns, Turn(guest=form.cleaned_data["guest"], delay_s=form.cleaned_data["delay_s"])]
+    delays = {turn.guest: request.POST.get(f"delay-{turn.guest}", str(turn.delay_s)) for turn in turns}
+    if not all(text.isascii() and text.isdigit() and len(text) < 6 for text in delays.values()):
+        raise Invalid(_("A delay is from 0 to %(most)d seconds.") % {"most": autostart.LONGEST_DELAY_S})
+    turns = [Turn(guest=guest, delay_s=int(text)) for guest, text in delays.items()]
     if "save" in request.POST:
-        delays = {turn.guest: request.POST.get(f"delay-{turn.guest}", str(turn.delay_s)) for turn in turns}
-        if not all(text.isascii() and text.isdigit() and len(text) < 6 for text in delays.values()):
-            raise Invalid(_("A delay is from 0 to %(most)d seconds.") % {"most": autostart.LONGEST_DELAY_S})
-        return [Turn(guest=guest, delay_s=int(text)) for guest, text in delays.items()]
+        return turns
     for verb, step in (("up", -1), ("down", 1), ("remove", 0)):
         text = request.POST.get(verb, "")
         index = next((n for n, turn in enumerate(turns) if str(turn.guest) == text), None)

@@ -48,7 +48,7 @@ def guest_definition(request: HttpRequest, pk: int, number: int) -> HttpResponse
     other = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else number - 1
     known = {each.number for each in versions}
     context |= {
-        "version": version,
+        "definition": version,  # "version" is that of kvmweb, at the foot of the page
         "xml": xml,
         "others": [each for each in versions if each.number != number],
         "other": other if other in known else None,
@@ -70,7 +70,7 @@ def guest_restore(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     body = {"current": digest_of(guest.xml)}
     context = {
         "guest": guest,
-        "version": version,
+        "definition": version,
         "plan": plan,
         "comparison": history.compare(guest.xml, xml),
         "shown": digest_of(guest.xml),
