@@ -19,6 +19,7 @@ from accounts.permissions import PermittedQuerySet, roles_allowing, scopes_of, t
 from virt.errors import UserError
 
 from .live import publish
+from .retrying import way_for
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -158,6 +159,11 @@ class Job(models.Model):
     @property
     def is_active(self) -> bool:
         return self.status in self.ACTIVE
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether it failed or was cancelled, and its kind can be started once more as it was."""
+        return self.status in (self.Status.FAILED, self.Status.CANCELLED) and way_for(self.task) is not None
 
     @property
     def progress_percent(self) -> int | None:

@@ -29,6 +29,7 @@ class JobOut(Schema):
     error: str = Field(description="What failed, why, and what to do.")
     error_code: str
     error_details: str
+    can_retry: bool = Field(description="Whether POST …/retry starts it once more.")
     result: dict[str, Any]
     created_by: str | None = None
     created_at: datetime

@@ -6,7 +6,7 @@ from accounts.models import User
 from virt.errors import UserError
 
 from .models import Job
-from .tasks import way_to_retry
+from .retrying import way_for
 
 
 class AlreadyOver(UserError):
@@ -32,18 +32,13 @@ def cancel_job(job: Job, *, by: User) -> Job:
     return job
 
 
-def can_retry(job: Job) -> bool:
-    """Whether the job failed or was cancelled, and its kind can be started once more as it was."""
-    return job.status in (Job.Status.FAILED, Job.Status.CANCELLED) and way_to_retry(job) is not None
-
-
 def retry_job(job: Job, *, by: User) -> Job:
     """Start the same task with the same arguments as a new job. Of a job over many guests: for those that are left.
 
     Raises NotRetriable, and what the service that starts such a job raises: NotAllowed, Busy, Invalid …
     """
-    again = way_to_retry(job)
-    if again is None or not can_retry(job):
+    again = way_for(job.task)
+    if again is None or not job.can_retry:
         sentence = _("“%(title)s” cannot be started again from here. Do it once more where you did it first.")
         raise NotRetriable(sentence % {"title": job.title})
     return again(job, by)

@@ -1,22 +1,19 @@
 """How a job runs: `@job_task` makes a Celery task that claims the row, works, and ends or rolls back."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from celery import Task, shared_task
 from kombu.exceptions import OperationalError
 
+from . import retrying
 from .models import Job
+from .retrying import Again
 from .runner import RunningJob, roll_back_dead_jobs, run
-
-if TYPE_CHECKING:
-    from accounts.models import User
 
 log = structlog.get_logger(__name__)
 JobFunction = Callable[..., dict[str, Any] | None]
-Again = Callable[[Job, "User"], Job]
-_again: dict[str, Again] = {}
 
 
 class JobTask:
@@ -39,7 +36,7 @@ class JobTask:
 
         That asks the permission and checks the input anew. A kind without one cannot be retried.
         """
-        _again[self.name] = function
+        retrying.register(self.name, function)
         return function
 
     def run_here(self, job: Job) -> None:
@@ -66,15 +63,10 @@ def job_task(*, soft_time_limit: int = 3600) -> Callable[[JobFunction], JobTask]
     return wrap
 
 
-def way_to_retry(job: Job) -> Again | None:
-    """What `JobTask.again` registered for the kind of `job`."""
-    return _again.get(job.task)
-
-
 @shared_task(name="jobs.tasks.recover", ignore_result=True)
 def recover() -> None:
     """Roll back jobs whose worker died, and queue again those that never reached one."""
     roll_back_dead_jobs()
 
 
-__all__ = ["JobTask", "RunningJob", "job_task", "recover", "way_to_retry"]
+__all__ = ["JobTask", "RunningJob", "job_task", "recover"]

@@ -1,6 +1,9 @@
 from django.urls import path
 
-from . import views
+from . import (
+    retrying,  # noqa: F401 # says which jobs of networks can be retried from a page or over REST
+    views,
+)
 
 app_name = "networking"
 urlpatterns = [
