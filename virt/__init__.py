@@ -29,6 +29,8 @@ screen                   screenshot send_keys
 graphics, console        open_graphics(uri, uuid) -> socket; open_console(uri, uuid) -> Console: recv send close
 
 host                     host_facts host_usage compat_sheet
+host_details             host_details(conn) -> HostDetails: NUMA, hugepages, CPU features, firmware, TPM
+nodedev                  list_devices(conn) -> [NodeDevice]: PCI, USB, interfaces, disks, mediated devices
 kvm_probe                probe_kvm(conn) -> KvmProbe
 pools                    list_pools pool_info find_pool ensure_dir_pool start_pool stop_pool refresh_pool
                          set_pool_autostart delete_pool define_pool build_pool
