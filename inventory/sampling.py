@@ -12,7 +12,7 @@ from history import store
 from history.series import POOL
 from hosts import inventory as hosts
 from hosts.models import Host
-from hosts.strain import Strains
+from hosts.strain import strain_of
 from jobs.live import publish
 from storage.models import Pool
 from virt import stats as virt_stats
@@ -36,7 +36,7 @@ class Sampler:
     def __init__(self, host: Host) -> None:
         self.host = host
         self._times: HostCpuTimes | None = None
-        self._strains = Strains() if host.is_local else None
+        self._strains = strain_of(host)
         self._previous: dict[UUID, DomainStats] = {}
         self._rates: dict[UUID, Rates] = {}
         self._ask_qemu_at = 0.0  # when the QEMU of each guest is asked again

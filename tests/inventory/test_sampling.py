@@ -8,8 +8,9 @@ import pytest
 from guests.models import Guest
 from history import store
 from history.series import GUEST, HOST, POOL
+from hosts import commands
 from hosts.models import Host
-from hosts.strain import Strains
+from hosts.strain import AFTER_FAILURE_S, Strains, files_below, files_over_ssh
 from inventory import sampling
 from inventory.sampling import Sampler
 from storage.models import Pool
@@ -98,7 +99,7 @@ def test_pressure_is_the_time_that_was_waited_between_two_readings(tmp_path: Pat
         lines = f"some avg10=0 avg60=0 avg300=0 total={some_us}\nfull avg10=0 avg60=0 avg300=0 total={full_us}\n"
         (tmp_path / "pressure" / "io").write_text(lines)
 
-    strains = Strains(tmp_path)
+    strains = Strains(lambda: files_below(tmp_path))
     write(1_000_000, 0)
     first = strains.read()
     assert (first.load, dict(first.some)) == (1.25, {})
@@ -112,5 +113,45 @@ def test_pressure_is_the_time_that_was_waited_between_two_readings(tmp_path: Pat
 
 
 def test_a_kernel_without_any_of_it_is_no_error(tmp_path: Path):
-    strain = Strains(tmp_path).read()
+    strain = Strains(lambda: files_below(tmp_path)).read()
     assert (strain.load, dict(strain.some), dict(strain.full)) == (None, {}, {})
+
+
+def test_another_machine_is_read_in_one_command_and_less_often(monkeypatch):
+    here = commands.run_here
+    calls = []
+
+    def run(_host, argv, *, timeout_s):
+        calls.append(argv)
+        return here(argv, timeout_s=timeout_s)
+
+    monkeypatch.setattr(commands, "run", run)
+    files = files_over_ssh(Host(uri="qemu+ssh://root@elsewhere/system"))
+    assert len(files["loadavg"].split()) == 5
+    clock = [100.0]
+    monkeypatch.setattr("hosts.strain.time.monotonic", lambda: clock[0])
+    strains = Strains(lambda: files_over_ssh(Host()), every_s=55.0)
+    first = strains.read()
+    clock[0] += 10
+    assert strains.read() is first
+    assert len(calls) == 2
+    clock[0] += 50
+    strains.read()
+    assert len(calls) == 3
+
+
+def test_a_machine_that_refuses_commands_is_left_alone_for_a_while(monkeypatch):
+    clock, tried = [100.0], []
+    monkeypatch.setattr("hosts.strain.time.monotonic", lambda: clock[0])
+
+    def refused():
+        tried.append(clock[0])
+        raise commands.CommandFailed("no")
+
+    strains = Strains(refused, every_s=55.0)
+    assert strains.read() is None
+    clock[0] += AFTER_FAILURE_S - 1
+    assert strains.read() is None
+    clock[0] += 2
+    assert strains.read() is None
+    assert len(tried) == 2
