@@ -19,6 +19,7 @@ from virt.errors import Invalid
 from . import services
 from .agents.models import AgentReport
 from .agents.rest import AgentOut
+from .disks.api import router as disks_router
 from .listing import SORTS, ordered
 from .lists_api import chosen
 from .lists_rest import GuestFilters
@@ -28,6 +29,7 @@ from .search import search as find
 from .verbs import VERBS
 
 router = Router(tags=["guests"])
+router.add_router("", disks_router)
 
 Accepted = Status[Job]
 _JOB: Any = {202: JobOut, ERRORS: Problem}

@@ -4,6 +4,7 @@ from . import (
     retrying,  # noqa: F401 # says which jobs of guests can be retried from a page or over REST
     views,
 )
+from .disks.views import disk_leftovers, disk_reassign
 
 app_name = "guests"
 urlpatterns = [
@@ -39,6 +40,8 @@ urlpatterns = [
     path("<int:pk>/edit/", views.guest_edit, name="edit"),
     path("<int:pk>/delete/", views.guest_delete, name="delete"),
     path("<int:pk>/forget/", views.guest_forget, name="forget"),
+    path("leftovers/", disk_leftovers, name="leftovers"),
+    path("<int:pk>/disks/<slug:target>/reassign/", disk_reassign, name="disk_reassign"),
     path("<int:pk>/media/<slug:target>/", views.guest_media, name="media"),
     path("<int:pk>/media/<slug:target>/eject/", views.guest_eject, name="eject"),
 ]

@@ -6,11 +6,21 @@ https://libvirt.org/formatdomain.html
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from virt import validate
 from virt.device_xml import DiskSpec, NicSpec, disk_element, free_target, nic_element, source_element
 from virt.errors import Invalid, NotSupported
 from virt.xmltree import E, Element, attribute, dump, number, parse, size_bytes, text
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenDisk:
+    """A disk for another guest."""
+
+    target: str
+    source: str
+    xml: str
 
 
 class DomainXML:
@@ -219,6 +229,35 @@ class DomainXML:
         else:
             display.set("autoport", "yes")
             _append(display, E.listen(type="address", address=address))
+
+    def put_disk(self, xml: str) -> None:
+        """Put in a drive as `disk_xml` or `disk_for_another` gave it. Raises Invalid when its name is taken."""
+        disk = parse(xml)
+        if disk.tag != "disk" or attribute(disk, "target", "dev") in self.disk_targets:
+            raise Invalid("The guest has a drive of that name already.", field="target")
+        if disk.find("boot") is not None:  # libvirt takes an order by device or by kind, and adds the latter by itself
+            for boot in self._root.findall("os/boot"):
+                _remove(boot)
+        self._add_device(disk, "disk")
+
+    def disk_source(self, target: str) -> str:
+        """The path of a drive's image; "" where it is empty, not there, or no path."""
+        if target not in self.disk_targets:
+            return ""
+        disk = self._disk(target)
+        return attribute(disk, "source", "file") or attribute(disk, "source", "dev")
+
+    def disk_for_another(self, target: str, taken: Sequence[str]) -> GivenDisk:
+        """The same disk as another guest would have it, whose drives are `taken`: without address and boot order."""
+        disk = parse(dump(self._disk(target)))
+        for tag in ("address", "alias", "boot", "backingStore", "mirror"):
+            for element in disk.findall(tag):
+                _remove(element)
+        bus = attribute(disk, "target", "bus") or "virtio"
+        name = free_target(bus, taken)
+        for element in disk.findall("target"):
+            element.set("dev", name)
+        return GivenDisk(target=name, source=self.disk_source(target), xml=dump(disk))
 
     def disk_xml(self, target: str) -> str:
         """One drive's element, for `devices.detach_device` and its like."""

@@ -1,5 +1,7 @@
 """The jobs of guests. Celery imports this module, and with it every task and every undo verb."""
 
+from guests.disks.tasks import reassign_disk
+
 from . import undo
 from .bulk import power_guests
 from .change import change_guest, change_media
@@ -30,6 +32,7 @@ __all__ = [
     "hand_over_autostart",
     "power_guests",
     "power_host",
+    "reassign_disk",
     "reboot_guest",
     "reset_guest",
     "restore_definition",

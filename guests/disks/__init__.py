@@ -1,0 +1,1 @@
+"""Disks that change hands, and disks that nobody has or nobody finds."""
