@@ -18,6 +18,7 @@ from hosts.api import router as hosts_router
 from jobs.api import router as jobs_router
 from networking.api import bridges_router, networks_router
 from storage.api import isos_router, pools_router, volumes_router
+from storage.copies.api import router as copies_router
 from storage.fetching.api import router as fetching_router
 from storage.trees.api import router as trees_router
 from virt.errors import UserError
@@ -44,6 +45,7 @@ api.add_router("/volumes", volumes_router)
 api.add_router("/isos", fetching_router)
 api.add_router("/isos", isos_router)
 api.add_router("/isos", trees_router)
+api.add_router("/isos", copies_router)
 api.add_router("/networks", networks_router)
 api.add_router("/bridges", bridges_router)
 api.add_router("/guests", usage_router)

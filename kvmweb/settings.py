@@ -162,6 +162,11 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "recover-jobs": {"task": "jobs.tasks.recover", "schedule": 15.0, "options": {"expires": 15}},
     "examine-hosts": {"task": "hosts.checks.examine_old", "schedule": 3600.0, "options": {"expires": 3600}},
+    "keep-images-in-step": {
+        "task": "storage.copies.tasks.keep_in_step",
+        "schedule": 900.0,
+        "options": {"expires": 900},
+    },
     "sweep-uploads": {"task": "storage.tasks.sweep", "schedule": 900.0, "options": {"expires": 900}},
     "measure-usage": {"task": "guests.usage.tasks.measure_usage", "schedule": 1800.0, "options": {"expires": 1800}},
     "sweep-history": {"task": "guests.usage.tasks.sweep_history", "schedule": 86400.0, "options": {"expires": 3600}},

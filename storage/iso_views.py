@@ -14,6 +14,7 @@ from accounts.rest import actor
 from virt.errors import UserError
 
 from . import lists, services
+from .copies.views import kept_copies, same_elsewhere
 from .forms import ChecksumForm, ServiceForm, SystemForm
 from .models import Iso, Pool
 from .rows import guests_of, iso_lines
@@ -41,6 +42,7 @@ def iso(request: HttpRequest, pk: int) -> HttpResponse:
     guests, more = guests_of(found.volume)
     context = {"line": iso_lines(actor(request), [found])[0], "guests": guests, "more_guests": more}
     context |= {"icons": static("icons.svg"), "tree": tree_card(request, found)}
+    context |= {"same": same_elsewhere(actor(request), found)[:50], "kept": kept_copies(found)}
     template = "storage/_iso.html" if request.headers.get("HX-Request") else "storage/iso.html"
     return render(request, template, context)
 

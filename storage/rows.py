@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import F
+from django.db.models import Count, F
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -173,6 +173,7 @@ class Trust(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class IsoLine(_Used):
     iso: Iso
+    twins: int = 0  # other images with the same content that the reader may see
 
     @property
     def url(self) -> str:
@@ -216,8 +217,13 @@ class IsoLine(_Used):
             found.append(Badge(_("missing"), "stale", _("The file is not in its pool any more.")))
         if timezone.now() - iso.added_at < NEW_FOR:
             found.append(Badge(_("new"), "info"))
-        if iso.is_iso9660 is False:
+        if iso.kind != Iso.Kind.ISO:
+            found.append(Badge(str(iso.get_kind_display()), "info"))
+        elif iso.is_iso9660 is False:
             found.append(Badge(_("not an ISO"), "bad", _("It has no ISO 9660 header, so it installs nothing.")))
+        if self.twins:
+            text = ngettext("%(number)d more like it", "%(number)d more like it", self.twins) % {"number": self.twins}
+            found.append(Badge(text, "info", _("The same content is in other places, too.")))
         if iso.checksum == Iso.Checksum.DIFFERS:
             found.append(Badge(_("does not match"), "bad", _("Its SHA-256 differs from the one that was given.")))
         elif iso.checksum == Iso.Checksum.UNVERIFIED:
@@ -263,7 +269,19 @@ def iso_lines(user: User, isos: Iterable[Iso]) -> list[IsoLine]:
     shown = list(isos)
     jobs = jobs_on("iso", [iso.pk for iso in shown])
     common = _common_to(user, [iso.volume for iso in shown])
-    return [IsoLine(iso=iso, job=jobs.get(iso.pk), **common(iso.volume)) for iso in shown]
+    twins = _twins(user, shown)
+    return [
+        IsoLine(iso=iso, job=jobs.get(iso.pk), twins=twins.get(iso.sha256, 1) - 1, **common(iso.volume))
+        for iso in shown
+    ]
+
+
+def _twins(user: User, isos: list[Iso]) -> dict[str, int]:
+    """How many images there are of each content that is shown."""
+    hashes = {iso.sha256 for iso in isos if iso.sha256}
+    same = Iso.objects.permitted(user, "view").filter(sha256__in=hashes, volume__missing_since=None)
+    counted = same.order_by().values_list("sha256").annotate(number=Count("pk"))
+    return dict(counted.filter(number__gt=1))
 
 
 def _common_to(user: User, volumes: list[Volume]) -> Callable[[Volume], dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""Disks and machines of other hypervisors: inspected first, then converted into volumes."""
