@@ -4,7 +4,8 @@ The watcher and the jobs call this; several may at once, so every write is by ke
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -28,14 +29,37 @@ from .samples import apply_addresses, apply_stats
 __all__ = ["apply_addresses", "apply_states", "apply_stats", "refresh_guest", "sync_absent", "sync_guests"]
 
 
-def sync_guests(host: Host, domains: Iterable[DomainInfo], *, complete: bool) -> list[int]:
+Ready = Mapping[str, definition.Definition]
+
+
+def reader_of(host: Host) -> Callable[[Iterable[DomainInfo]], Ready]:
+    """A function that reads the definitions which differ from those in the rows now, without the database.
+
+    What it returns is for `sync_guests`; a definition that cannot be read is left to it, too.
+    """
+    known = set(Guest.objects.filter(host=host).order_by().values_list("digest", flat=True))
+
+    def read(domains: Iterable[DomainInfo]) -> Ready:
+        ready = {}
+        for info in domains:
+            digest = definition.digest(info)
+            if digest not in known:
+                with suppress(Exception):
+                    ready[digest] = definition.read(info, digest)
+        return ready
+
+    return read
+
+
+def sync_guests(host: Host, domains: Iterable[DomainInfo], *, complete: bool, ready: Ready | None = None) -> list[int]:
     """Bring the rows of `host` in step with `domains` and return the ids of those that changed.
 
-    With `complete`, `domains` is all that the host has: see `sync_absent`.
+    With `complete`, `domains` is all that the host has: see `sync_absent`. `ready` are definitions that `reader_of` has
+    read already.
     """
     seen = {UUID(info.uuid): info for info in domains}
     rows = {row.uuid: row for row in Guest.objects.filter(host=host, uuid__in=list(seen)).defer("xml")}
-    changes = row_writer.compare(host, seen, rows)
+    changes = row_writer.compare(seen, rows, ready or {})
     written: list[int] = []
     if changes:
         with transaction.atomic():

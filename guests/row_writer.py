@@ -56,8 +56,10 @@ class Changes:
         return bool(self.new or self.defined or self.touched)
 
 
-def compare(host: Host, seen: Mapping[UUID, DomainInfo], known: Mapping[UUID, Guest]) -> Changes:
-    """Find what differs and set it on the rows, without writing."""
+def compare(
+    seen: Mapping[UUID, DomainInfo], known: Mapping[UUID, Guest], ready: Mapping[str, definition.Definition]
+) -> Changes:
+    """Find what differs and set it on the rows, without writing. `ready` are definitions that were read, by digest."""
     changes = Changes()
     now = timezone.now()
     for uuid, info in seen.items():
@@ -65,12 +67,12 @@ def compare(host: Host, seen: Mapping[UUID, DomainInfo], known: Mapping[UUID, Gu
         digest = definition.digest(info)
         status = _status(info)
         if guest is None:
-            read = changes.devices[uuid] = definition.read(info, digest)
+            read = changes.devices[uuid] = ready.get(digest) or definition.read(info, digest)
             changes.new[uuid] = {"state_since": now, **UNSAMPLED, **status, **read.columns}
             continue
         touched = _set_status(guest, status, now)
         if guest.digest != digest:
-            read = changes.devices[uuid] = definition.read(info, digest)
+            read = changes.devices[uuid] = ready.get(digest) or definition.read(info, digest)
             for column, value in read.columns.items():
                 setattr(guest, column, value)
             changes.defined.append(guest)

@@ -16,6 +16,7 @@ from storage import inventory as storage
 from virt import bridges as virt_bridges
 from virt import domains as virt_domains
 from virt import networks as virt_networks
+from virt.ahead import ahead
 from virt.connection import Connection
 from virt.domain_reader import DomainReader
 from virt.errors import GuestNotFound, HostTimeout, HostUnreachable, VirtError
@@ -108,11 +109,13 @@ def _surroundings(host: Host, conn: Connection) -> None:
 def all_guests(host: Host, conn: Connection) -> None:
     """Compare all guests, definitions too. Raises VirtError or one of AWAY.
 
-    What has been read is written while libvirt gives the rest; a guest whose definition it cannot give keeps its row.
+    Three things go on at once: libvirt gives definitions, those before are read, and those before that are written.
+    A guest whose definition libvirt cannot give keeps its row.
     """
     reader = DomainReader(conn)
-    for batch in reader.batches():
-        _together(host, batch)
+    read = guests.reader_of(host)
+    for batch, ready in ahead((batch, read(batch)) for batch in reader.batches()):
+        _together(host, batch, ready)
     guests.sync_absent(host, {UUID(uuid) for uuid in reader.uuids})
 
 
@@ -129,9 +132,9 @@ def _refresh_guests(host: Host, conn: Connection, uuids: Iterable[str]) -> None:
         _one_by_one(host, found) if len(found) < 2 else _together(host, found)
 
 
-def _together(host: Host, found: list[DomainInfo]) -> None:
+def _together(host: Host, found: list[DomainInfo], ready: guests.Ready | None = None) -> None:
     try:
-        guests.sync_guests(host, found, complete=False)
+        guests.sync_guests(host, found, complete=False, ready=ready)
     except AWAY:
         raise
     except Exception:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import libvirt
 
+from virt.ahead import ahead
 from virt.connection import Connection
 from virt.domains import domain_state_of, is_probe
 from virt.types import DomainInfo, DomainState
@@ -44,15 +44,8 @@ class DomainReader:
 
         Left out are guests that went away meanwhile, and those whose definition libvirt cannot give.
         """
-        parts = [self._listed[start : start + size] for start in range(0, len(self._listed), size)]
-        with ThreadPoolExecutor(1, thread_name_prefix="reading ahead") as ahead:
-            waiting = [ahead.submit(self._read, part) for part in parts[:1]]
-            for part in [*parts[1:], None]:
-                found = waiting.pop().result() if waiting else []
-                if part:
-                    waiting.append(ahead.submit(self._read, part))
-                if found:
-                    yield found
+        parts = (self._listed[start : start + size] for start in range(0, len(self._listed), size))
+        return ahead(map(self._read, parts))
 
     def _read(self, part: Sequence[_Listed]) -> list[DomainInfo]:
         deadline_s = self._conn.timeout_s + SECONDS_EACH * len(part)

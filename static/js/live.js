@@ -13,6 +13,7 @@ const OFFLINE_AFTER_MS = 5_000;
 
 const indicator = document.getElementById("live");
 const timers = new Map(); // topic → timer of the event to come
+const told = new Map(); // topic → when its last event went out
 const waiting = new Set(); // topics that changed while nobody looked
 let socket = null;
 let asked = ""; // the topics asked for last
@@ -44,14 +45,16 @@ function subscribe() {
   socket.send(JSON.stringify({ subscribe: wanted }));
 }
 
-/** A topic changed: its event goes out once, at most every DEBOUNCE_MS, and only while the page is looked at. */
+/** A topic changed: its event goes out at once, then at most every DEBOUNCE_MS, and only while the page is looked at. */
 export function changed(topic) {
   if (timers.has(topic)) return;
+  const pause = Math.max(0, (told.get(topic) ?? 0) + DEBOUNCE_MS - performance.now());
   timers.set(topic, setTimeout(() => {
     timers.delete(topic);
+    told.set(topic, performance.now());
     if (document.hidden) waiting.add(topic);
     else document.body.dispatchEvent(new CustomEvent(`live:${topic}`, { bubbles: true }));
-  }, DEBOUNCE_MS));
+  }, pause));
 }
 
 function opened() {

@@ -54,11 +54,11 @@ def host_with_three(local_host, monkeypatch) -> Any:
 def second_is_unreadable(monkeypatch) -> None:
     real = guests.sync_guests
 
-    def sync_guests(host: Any, domains: Any, *, complete: bool) -> Any:
+    def sync_guests(host: Any, domains: Any, *, complete: bool, ready: Any = None) -> Any:
         listed = list(domains)
         if any(entry.name == "g-1" for entry in listed):
             raise ValueError("nobody can make sense of g-1")
-        return real(host, listed, complete=complete)
+        return real(host, listed, complete=complete, ready=ready)
 
     monkeypatch.setattr(guests, "sync_guests", sync_guests)
 
