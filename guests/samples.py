@@ -101,7 +101,7 @@ def _write(rows: list[Guest]) -> None:
             row.disk_write_bytes_per_s,
             row.net_rx_bytes_per_s,
             row.net_tx_bytes_per_s,
-            row.cpu_recent,
+            bytes(row.cpu_recent),
             connection.ops.adapt_datetimefield_value(row.sampled_at),
             row.pk,
         )

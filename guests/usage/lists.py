@@ -1,6 +1,7 @@
 """Who uses most, now or over a time, and whose size does not fit: filtered and sorted by the database."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import ExpressionWrapper, F, FloatField, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -35,8 +36,11 @@ class Consumer:
     net_bytes_per_s: float | None
 
 
-def consumers(user: User, *, by: str, period: str, host_id: int | None = None) -> "QuerySet[Guest] | QuerySet[Usage]":
-    """Those who use most first; `consumer` makes a Consumer of each row. Guests that use none are left out."""
+def consumers(user: User, *, by: str, period: str, host_id: int | None = None) -> "QuerySet[Any]":
+    """Those who use most first, for `consumer` to read; guests that use none are left out.
+
+    `by` is one of RESOURCES, `period` one of PERIODS.
+    """
     guests = Guest.objects.permitted(user, "view").listed()
     if host_id:
         guests = guests.filter(host_id=host_id)
@@ -44,8 +48,8 @@ def consumers(user: User, *, by: str, period: str, host_id: int | None = None) -
         on = guests.filter(state__in=Guest.ON).annotate(
             **{f"by_{name}": ExpressionWrapper(value, FloatField()) for name, value in _NOW.items()}
         )
-        found = on.filter(**{f"by_{by}__gt": 0}).select_related("host").defer("xml", "description", "host__facts")
-        return found.order_by(f"-by_{by}", "name")
+        busy: QuerySet[Any] = on.filter(**{f"by_{by}__gt": 0}).order_by(f"-by_{by}", "name")
+        return busy.select_related("host").defer("xml", "description", "host__facts")
     used = Usage.objects.filter(period=period, guest__in=guests, **{f"{_OVER[by]}__gt": 0})
     shown = used.select_related("guest__host").defer("guest__xml", "guest__description", "guest__host__facts")
     return shown.order_by(f"-{_OVER[by]}", "guest__name")

@@ -7,7 +7,7 @@ from history.spark import spark_svg
 
 def test_a_line_has_a_point_for_each_known_minute():
     svg = spark_svg(bytes([255] * 26 + [0, 50, 255, 100]))
-    line = re.search(r'class="ln" d="M([^"]*)"', svg)[1]
+    (line,) = re.findall(r'class="ln" d="M([^"]*)"', svg)
     assert line.split("L") == ["50.2 17.0", "52.1 9.0", "56.0 1.0"]
     assert 'class="spark hot"' in svg
 
