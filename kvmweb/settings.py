@@ -161,7 +161,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "recover-jobs": {"task": "jobs.tasks.recover", "schedule": 15.0, "options": {"expires": 15}},
-    "examine-hosts": {"task": "hosts.checks.examine_old", "schedule": 3600.0, "options": {"expires": 3600}},
+    "examine-hosts": {"task": "hosts.checks.examine_old", "schedule": 120.0, "options": {"expires": 120}},
     "keep-images-in-step": {
         "task": "storage.copies.tasks.keep_in_step",
         "schedule": 900.0,

@@ -66,9 +66,12 @@ def parse(output: str) -> dict[str, list[str]]:
 
 def keep(host: Host, values: dict[str, list[str]] | None, error: UserError | None = None) -> None:
     """Note what was read, or why nothing could be: then what was read before stays, with its time."""
-    fields: dict[str, object] = {"readings_error": f"{error} {error.details}".strip()[:2000] if error else ""}
+    now = timezone.now()
+    fields: dict[str, object] = {"readings_tried_at": now, "readings_error": ""}
+    if error:
+        fields["readings_error"] = f"{error} {error.details}".strip()[:2000]
     if values is not None:
-        fields |= {"readings": values, "readings_at": timezone.now()}
+        fields |= {"readings": values, "readings_at": now}
     HostReport.objects.update_or_create(host=host, defaults=fields)
 
 

@@ -17,10 +17,11 @@ from jobs.tasks import RunningJob, job_task
 from virt.errors import UserError
 
 from . import counted, of, reading, seen
+from .check import Check
 
 log = structlog.get_logger(__name__)
 OLD = timedelta(hours=24)
-EVERY_S = 3600  # as settings.CELERY_BEAT_SCHEDULE has it
+EVERY_S = 120  # as settings.CELERY_BEAT_SCHEDULE has it: a new host need not wait long
 
 
 @job_task(soft_time_limit=300)
@@ -36,7 +37,7 @@ def examine_host(job: RunningJob, *, host_id: int) -> dict[str, Any]:
     error = look_around(host)
     if error:
         job.log(f"{error} {error.details}".strip())
-    found = of(_seen(host))
+    found = checks_of(host)
     for check in found:
         if check.verdict in ("failed", "warning"):
             job.log(f"{check.title}: {check.found}")
@@ -47,22 +48,23 @@ def look_around(host: Host) -> UserError | None:
     """Run the command on the host and keep what it told; or why not, which is returned."""
     details = HostReport.objects.filter(host=host).values_list("details", flat=True).first() or {}
     directories = host.pools.filter(missing_since=None).values_list("target_path", flat=True)
+    values, failed = None, None
     try:
         values = reading.read(host, uid=details.get("qemu_uid"), directories=directories)
     except UserError as error:
-        reading.keep(host, None, error)
-        publish(f"host-{host.pk}")
-        return error
-    reading.keep(host, values)
-    publish(f"host-{host.pk}")
-    return None
+        failed = error
+    reading.keep(host, values, failed)
+    counts = counted(checks_of(host))
+    HostReport.objects.filter(host=host).update(failed_count=counts["failed"], warning_count=counts["warning"])
+    publish(f"host-{host.pk}", "hosts")
+    return failed
 
 
 @shared_task(name="hosts.checks.examine_old", ignore_result=True)
 def examine_old() -> None:
-    """Look around on connected hosts where nobody has for a day; each apart, so that a slow one delays no other."""
+    """Look around on connected hosts where nobody has tried for a day; each apart: a slow one delays no other."""
     due = timezone.now() - OLD
-    hosts = Host.objects.filter(state=Host.State.CONNECTED).exclude(report__readings_at__gt=due)
+    hosts = Host.objects.filter(state=Host.State.CONNECTED).exclude(report__readings_tried_at__gt=due)
     for pk in [host.pk for host in hosts if commands.can_run(host)]:
         examine_quietly.apply_async(args=(pk,), expires=EVERY_S)
 
@@ -75,7 +77,9 @@ def examine_quietly(host_id: int) -> None:
         log.info("checks not read", host=host.name, error=str(error))
 
 
-def _seen(host: Host) -> Any:
+def checks_of(host: Host) -> list[Check]:
+    """The checks of a host from its rows."""
     networks = host.networks.filter(missing_since=None, is_active=True).values_list("name", flat=True)
     report = HostReport.objects.filter(host=host).first()
-    return seen(host, pools=list(host.pools.filter(missing_since=None)), networks=list(networks), report=report)
+    pools = list(host.pools.filter(missing_since=None))
+    return of(seen(host, pools=pools, networks=list(networks), report=report))

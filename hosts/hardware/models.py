@@ -22,6 +22,10 @@ class HostReport(models.Model):
     readings = models.JSONField(default=dict)
     readings_at = models.DateTimeField(null=True)
     readings_error = models.TextField(blank=True)
+    readings_tried_at = models.DateTimeField(null=True)
+    # How many checks were so when they were last run, for lists; the host's page counts them anew.
+    failed_count = models.PositiveIntegerField(null=True)
+    warning_count = models.PositiveIntegerField(null=True)
 
     def __str__(self) -> str:
         return f"report of host {self.pk}"

@@ -223,7 +223,8 @@ def test_on_this_machine_the_checks_agree_with_virt_host_validate(local_host, op
     host.refresh_from_db()
     given = checks.seen(host, pools=[], networks=[], report=report)
     verdicts = {check.code: check.verdict for check in checks.of(given)}
-    assert job.result["failed"] + job.result["warning"] > 0
+    assert (report.failed_count, report.warning_count) == (job.result["failed"], job.result["warning"])
+    assert report.failed_count + report.warning_count > 0
     theirs = "\n".join(report.readings["validate"])
     for words, code in (("hardware virtualization", "virtualisation"), ("vhost-net", "vhost_net"), ("net/tun", "tun")):
         line = next(line for line in theirs.splitlines() if words in line)
@@ -331,11 +332,24 @@ def test_hosts_are_looked_at_once_a_day(host, crowd, monkeypatch):
     asked.clear()
     examine_old()
     assert host.pk not in asked
-    HostReport.objects.update(readings_at="2020-01-01T00:00Z")
+    HostReport.objects.update(readings_tried_at="2020-01-01T00:00Z")
     Host.objects.filter(pk=host.pk).update(state="unreachable")
     asked.clear()
     examine_old()
     assert host.pk not in asked
+
+
+def test_the_list_of_hosts_counts_what_is_wrong(client, viewer, host, crowd):
+    HostReport.objects.create(host=host, failed_count=3, warning_count=0)
+    HostReport.objects.create(host=crowd[0], failed_count=0, warning_count=7)
+    HostReport.objects.create(host=crowd[1], failed_count=0, warning_count=0)
+    client.force_login(viewer)
+    page = client.get("/hosts/").content.decode()
+    cells = dict(re.findall(r'href="/hosts/(\d+)/checks/"[^>]*>(.*?)</a>', page, re.S))
+    assert "3 failed" in cells[str(host.pk)]
+    assert "7 warnings" in cells[str(crowd[0].pk)]
+    assert "nothing to mend" in cells[str(crowd[1].pk)]
+    assert str(crowd[2].pk) not in cells
 
 
 def test_rest_runs_the_checks_and_gives_them(client, bearer, host):
