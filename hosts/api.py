@@ -20,11 +20,11 @@ from . import services
 from .checks.api import router as checks_router
 from .hardware.api import router as hardware_router
 from .models import Host
+from .reaching import api as reaching_api
 from .reaching import services as reaching
-from .reaching.api import router as reaching_router
 
 router = Router(tags=["hosts"])
-router.add_router("", reaching_router)
+router.add_router("", reaching_api.router)
 router.add_router("", hardware_router)
 router.add_router("", checks_router)
 
@@ -144,3 +144,8 @@ def probe(request: HttpRequest, host_id: int, response: HttpResponse) -> Status[
 def prepare(request: HttpRequest, host_id: int, response: HttpResponse) -> Status[Job]:
     """Make the pools and the network that guests need, as far as they are missing."""
     return accepted(response, services.prepare_host(_host(request, host_id, "configure"), by=actor(request)))
+
+
+# Their addresses are those of operations above, and ninja takes all methods of an address from one router.
+router.post("", response={202: JobOut, ERRORS: Problem})(reaching_api.add_host)
+router.delete("/{int:host_id}", response={202: JobOut, ERRORS: Problem})(reaching_api.remove_host)

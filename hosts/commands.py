@@ -2,11 +2,12 @@
 
 import os
 import selectors
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 
@@ -104,10 +105,12 @@ def run_here(argv: Sequence[str], *, timeout_s: float, stdin: str = "") -> Done:
         return Done(process.wait(GRACE_S), stdout.decode(errors="replace"), stderr.decode(errors="replace"))
     except subprocess.TimeoutExpired as error:
         raise _too_slow(argv[0], timeout_s) from error
+    except BaseException:  # with all that it started: nothing of it goes on unseen
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
         for pipe in (process.stdin, process.stdout, process.stderr):
             with suppress(OSError):
                 pipe.close()  # type: ignore[union-attr]
@@ -116,42 +119,35 @@ def run_here(argv: Sequence[str], *, timeout_s: float, stdin: str = "") -> Done:
 def _talk(process: "subprocess.Popen[bytes]", stdin: bytes, program: str, timeout_s: float) -> tuple[bytes, bytes]:
     """Write and read until both outputs are closed. Raises HostTimeout or CommandFailed."""
     until = time.monotonic() + timeout_s
-    heard: dict[IO[bytes], bytearray] = {process.stdout: bytearray(), process.stderr: bytearray()}  # type: ignore[dict-item]
+    to, out, err = (pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr) if pipe is not None)
+    heard = {out: bytearray(), err: bytearray()}
     with selectors.DefaultSelector() as selector:
-        for pipe in heard:
-            selector.register(pipe, selectors.EVENT_READ)
-        if stdin:
-            selector.register(process.stdin, selectors.EVENT_WRITE)  # type: ignore[arg-type]
-        else:
-            process.stdin.close()  # type: ignore[union-attr]
-        while selector.get_map():
+        for reading in heard:
+            selector.register(reading, selectors.EVENT_READ)
+        selector.register(to, selectors.EVENT_WRITE)
+        while not selector.get_map().keys().isdisjoint(heard):
             ready = selector.select(until - time.monotonic())
-            if not ready and time.monotonic() >= until:
+            if time.monotonic() >= until:
                 raise _too_slow(program, timeout_s)
             for key, _events in ready:
-                pipe = key.fileobj
-                if pipe is process.stdin:
-                    stdin = _write(pipe, stdin)  # type: ignore[arg-type]
-                    if not stdin:
-                        selector.unregister(pipe)
-                        pipe.close()  # type: ignore[union-attr]
-                elif piece := pipe.read1(65536):  # type: ignore[union-attr]
-                    heard[pipe] += piece  # type: ignore[index]
+                if key.fd == to:
+                    stdin = _write(to, stdin)
+                    if not stdin and process.stdin is not None:
+                        selector.unregister(to)
+                        process.stdin.close()
+                elif piece := os.read(key.fd, 65536):
+                    heard[key.fd] += piece
                 else:
-                    selector.unregister(pipe)
+                    selector.unregister(key.fd)
             if sum(map(len, heard.values())) > MOST_OUTPUT_BYTES:
                 raise CommandFailed(_("The command %(program)s writes too much.") % {"program": program})
-    stdout, stderr = heard.values()
-    return bytes(stdout), bytes(stderr)
+    return bytes(heard[out]), bytes(heard[err])
 
 
-def _write(pipe: IO[bytes], data: bytes) -> bytes:
+def _write(pipe: int, data: bytes) -> bytes:
     """Write a piece and return what is left; nothing is when the command does not read any more."""
     try:
-        piece = data[:4096]  # what a pipe that is ready takes without blocking
-        pipe.write(piece)
-        pipe.flush()
-        return data[len(piece) :]
+        return data[os.write(pipe, data[:4096]) :]  # no more than a pipe that is ready takes without blocking
     except BrokenPipeError:
         return b""
 

@@ -3,18 +3,20 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from history import recent, store
 from history.series import HOST
 from jobs.live import publish
 from virt import kvm_probe
 from virt.connection import Connection
-from virt.errors import UserError
+from virt.errors import HostUnreachable, UserError
 from virt.host import host_facts
-from virt.types import HostUsage, KvmProbe
+from virt.types import HostFacts, HostUsage, KvmProbe
 
 from .models import Host
 from .strain import Strain
@@ -23,12 +25,28 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 VISIBLE_PERCENT = 1.0  # pages show whole percents: a smaller change is none
 
 
-def refresh_facts(host: Host, conn: Connection) -> bool:
-    """Read what the host is. Returns whether that changed. Raises VirtError."""
-    facts = host_facts(conn)
+def columns_of(facts: HostFacts) -> dict[str, Any]:
+    """The columns of a host that say what it is."""
     known = json.loads(json.dumps(asdict(facts)))  # as the column will give it back: lists, not tuples
     uuid = UUID(facts.uuid) if facts.uuid else None  # libvirt's test driver has none
-    fields = {"facts": known, "uuid": uuid, "cpus": facts.cpus, "memory_mib": facts.memory_mib}
+    return {"facts": known, "uuid": uuid, "cpus": facts.cpus, "memory_mib": facts.memory_mib}
+
+
+def refresh_facts(host: Host, conn: Connection) -> bool:
+    """Read what the host is. Returns whether that changed.
+
+    Raises VirtError: HostUnreachable when another machine than before answers, whose guests are not this host's.
+    """
+    fields = columns_of(host_facts(conn))
+    uuid = fields["uuid"]
+    if host.uuid and uuid and host.uuid != uuid:
+        raise HostUnreachable(
+            _(
+                "Another machine answers at the address of %(host)s: its UUID is %(uuid)s. "
+                "Try the connection of the host to go on with that machine."
+            )
+            % {"host": host.name, "uuid": uuid}
+        )
     if all(getattr(host, name) == value for name, value in fields.items()):
         return False
     _write(host, **fields)

@@ -43,11 +43,10 @@ def host_list(request: HttpRequest) -> HttpResponse:
         hosts = hosts.filter(state=state)
     if tag:
         hosts = hosts.filter(tags__name=tag)
-    hosts = with_guest_counts(hosts).prefetch_related("tags")
-    hosts = hosts.select_related("report").defer("report__details", "report__readings")
     key = SORTS.get(sort.removeprefix("-"), "name")
-    hosts = hosts.order_by(f"-{key}" if sort.startswith("-") else key, "name")
-    page = page_of(request, hosts)
+    counted = with_guest_counts(hosts).prefetch_related("tags")
+    counted = counted.select_related("report").defer("report__details", "report__readings")
+    page = page_of(request, counted.order_by(f"-{key}" if sort.startswith("-") else key, "name"))
     context = {
         "page": page,
         "q": q,

@@ -128,7 +128,6 @@ def _accepted(response: HttpResponse, attempt: Attempt) -> Status[Job]:
     return accepted(response, job)
 
 
-@router.post("", response={202: JobOut, ERRORS: Problem})
 def add_host(request: HttpRequest, body: HostIn, response: HttpResponse) -> Status[Job]:
     """Try to reach a host, step by step, and add it when every step goes well. The job's result names it.
 
@@ -194,7 +193,6 @@ def check_connection(request: HttpRequest, host_id: int, response: HttpResponse)
     return _accepted(response, services.try_host(wanted, by=actor(request), host=host, saves=False))
 
 
-@router.delete("/{int:host_id}", response={202: JobOut, ERRORS: Problem})
 def remove_host(request: HttpRequest, host_id: int, response: HttpResponse) -> Status[Job]:
     """Remove a host from kvmweb. Nothing on the machine is touched; its rows stay, marked as missing."""
     return accepted(response, services.remove_host(_host(request, host_id), by=actor(request)))

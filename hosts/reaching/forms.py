@@ -17,6 +17,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     Transport.LOCAL: ("scope", "socket"),
     Transport.TEST: ("definition",),
 }
+SECRETS = ("password", "tls_ca", "tls_certificate", "tls_key")
 ADDRESS = ("hostname", "port", "user", "scope", "socket", "definition")
 PEM = forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off"})
 
@@ -80,7 +81,7 @@ class ConnectionForm(forms.Form):
         fields["port"] = fields.get("port") or 0
         if "scope" in fields:
             fields["scope"] = Scope(fields["scope"])
-        given = {name: data.get(name) or None for name in ("password", "tls_ca", "tls_certificate", "tls_key")}
+        given: dict[str, Any] = {name: data.get(name) or None for name in SECRETS}
         return Wanted(
             address=Address.checked(transport=self.transport, **fields),
             name=data.get("name", ""),

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
+from hosts.inventory import columns_of
 from hosts.models import Host, HostTag
 from jobs.live import publish
 from virt.types import HostFacts
@@ -26,6 +27,7 @@ def save_host(attempt: Attempt, facts: HostFacts, *, by: User | None) -> Host:
         host = attempt.host or _removed(attempt, facts)
         is_new = host is None
         fields: dict[str, Any] = {"uri": attempt.uri, "removed_at": None, "error": "", "error_details": ""}
+        fields |= columns_of(facts)
         if host is None or host.state != Host.State.DISABLED or host.removed_at:
             fields |= {"state": Host.State.CONNECTING, "state_since": timezone.now()}
         if host is None:
@@ -58,7 +60,7 @@ def set_tags(host: Host, names: list[str]) -> None:
 
 def free_name(wanted: str, *, but: Host | None = None) -> str:
     """`wanted`, or with a number behind it where another host has that name."""
-    taken = Host.objects.exclude(pk=but.pk if but else None)
+    taken = Host.objects.exclude(pk=but.pk) if but else Host.objects.all()
     base = wanted or "host"
     number, free = 1, base
     while taken.filter(name=free).exists():
@@ -71,9 +73,10 @@ def _removed(attempt: Attempt, facts: HostFacts) -> Host | None:
     """The row of the same machine that somebody removed. The address alone may be another machine's by now."""
     gone = Host.objects.exclude(removed_at=None).order_by("-removed_at")
     uuid = UUID(facts.uuid) if facts.uuid else None  # libvirt's test driver has none
-    here = gone.filter(uri=attempt.uri).first()
+    here: Host | None = gone.filter(uri=attempt.uri).first()
     if here is not None and here.uuid in (None, uuid):
         return here
     if here is not None:  # its address has to be free for the new one
         Host.objects.filter(pk=here.pk).update(uri=f"{here.uri}#removed-{here.pk}")
-    return gone.filter(uuid=uuid).first() if uuid else None
+    same: Host | None = gone.filter(uuid=uuid).first() if uuid else None
+    return same

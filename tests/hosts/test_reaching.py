@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from guests.models import Guest
 from hosts import commands, secrets, ssh
+from hosts.inventory import refresh_facts
 from hosts.models import Attempt, Credentials, Host
 from hosts.reaching import access, keys, services
 from hosts.reaching.address import Address
@@ -263,7 +264,6 @@ def test_the_same_machine_under_two_addresses(admin, server):
     server.authorize(ssh.public_key())
     local = run(services.try_host(services.Wanted(address=Address.checked(transport="local")), by=admin))
     name = local.job.result["host"]
-    Host.objects.update(uuid=_facts(name).uuid, facts={"hostname": _facts(name).hostname})
     wanted = services.Wanted(address=address_of(server), host_key=keys.fingerprint(server.host_key))
     attempt = run(services.try_host(wanted, by=admin))
     assert stopped(attempt)["code"] == "host_added_already"
@@ -278,11 +278,19 @@ def test_the_same_machine_under_two_addresses(admin, server):
     access.forget(Host.objects.get(uri=wanted.address.uri))
 
 
-def _facts(name):
-    from virt.host import host_facts
-
-    with Host.objects.get(name=name).connect() as conn:
-        return host_facts(conn)
+@pytest.mark.libvirt
+def test_another_machine_at_the_address_of_a_host(admin, short_var):
+    """Its guests must not be taken for those of the host, until somebody says so."""
+    host = Host.objects.create(name="kvm1", uri="qemu:///system", uuid=UUID, state="connected")
+    with host.connect() as conn, pytest.raises(HostUnreachable, match="Another machine answers"):
+        refresh_facts(host, conn)
+    attempt = run(services.try_host(services.Wanted(address=Address.parse(host.uri)), by=admin, host=host))
+    assert (stopped(attempt)["verdict"], stopped(attempt)["code"]) == ("asked", "host_is_another")
+    run(services.try_again(attempt, by=admin, allows_twin=True))
+    host.refresh_from_db()
+    assert str(host.uuid) != UUID
+    with host.connect() as conn:
+        assert not refresh_facts(host, conn)
 
 
 def test_a_removed_host_stays_as_a_memory_and_can_be_added_again(admin, short_var):
