@@ -7,6 +7,7 @@ import uuid
 from .table import Row, at_most, median_ms
 
 HOSTS = 10
+VOLUMES = 5_000
 
 
 def main() -> list[Row]:
@@ -32,7 +33,10 @@ def _measure() -> list[Row]:
         _fill(count)
         times[count] = median_ms(lambda: _get(client, "/guests/"))
         times[-count] = median_ms(lambda: _get(client, "/api/v1/guests"))
+    _fill_volumes(VOLUMES)
+    volumes = median_ms(lambda: _get(client, "/volumes/"))
     return [
+        at_most(f"volume list page, {VOLUMES:,} volumes", volumes, 60, "ms"),
         Row(what="guest list page, 10 guests", figure=f"{times[10]:.1f} ms"),
         at_most("guest list page, 1,000 guests", times[1_000], 60, "ms"),
         Row(what="guest list page, 10,000 guests", figure=f"{times[10_000]:.1f} ms"),
@@ -45,6 +49,31 @@ def _measure() -> list[Row]:
 def _get(client: object, path: str) -> None:
     response = client.get(path)  # type: ignore[attr-defined]
     assert response.status_code == 200, response.status_code
+
+
+def _fill_volumes(count: int) -> None:
+    """Have `count` volumes in a pool; every third is a disk of a guest, every tenth lies on another."""
+    from guests.models import Disk, Guest
+    from hosts.models import Host
+    from storage.models import Pool, Volume
+
+    pool = Pool.objects.create(host=Host.objects.first(), uuid=uuid.uuid4(), name="store", type="dir", is_active=True)
+    made = Volume.objects.bulk_create(
+        Volume(
+            pool=pool,
+            name=f"v{n:05}.qcow2",
+            path=f"/store/v{n:05}.qcow2",
+            format="qcow2",
+            capacity_bytes=20 * 2**30,
+            backing_path=f"/store/v{n - 1:05}.qcow2" if n % 10 == 1 else "",
+        )
+        for n in range(count)
+    )
+    guests = Guest.objects.values_list("pk", flat=True)[:count]
+    Disk.objects.bulk_create(
+        Disk(guest_id=guest, target="vdz", source=volume.path, volume=volume)
+        for guest, volume in zip(guests, made[::3], strict=False)
+    )
 
 
 def _fill(count: int) -> None:
