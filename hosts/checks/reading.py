@@ -13,6 +13,7 @@ from hosts.models import Host
 from virt.errors import NotSupported, UserError, VirtError
 
 SCRIPT = Path(__file__).with_name("read.sh")
+CONTAINER_SIGNS = (Path("/.dockerenv"), Path("/run/.containerenv"))  # Docker's, Podman's
 TIMEOUT_S = 120.0
 MOST_LINES, LONGEST_LINE, MOST_PATHS = 5000, 1000, 200
 
@@ -33,6 +34,14 @@ def read(host: Host, *, uid: int | None, directories: Iterable[str]) -> dict[str
             _(
                 "kvmweb can run commands only on its own machine and on hosts reached over SSH; %(host)s is reached "
                 "otherwise."
+            )
+            % {"host": host.name}
+        )
+    if host.is_local and any(sign.exists() for sign in CONTAINER_SIGNS):
+        raise NotSupported(
+            _(
+                "kvmweb runs in a container, where it sees the container instead of %(host)s. Change the connection of "
+                "the host to SSH to have it checked."
             )
             % {"host": host.name}
         )

@@ -311,6 +311,12 @@ def test_where_no_command_can_be_run_the_checks_say_why(client, viewer, host):
     assert "Not checked:" in page
 
 
+def test_in_a_container_it_is_not_the_container_that_is_checked(host, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "CONTAINER_SIGNS", (tmp_path,))
+    with pytest.raises(reading.NotSupported, match="runs in a container"):
+        reading.read(host, uid=0, directories=[])
+
+
 def test_what_was_read_before_stays_when_the_host_is_silent(host):
     reading.keep(host, WELL)
     reading.keep(host, None, reading.ReadingFailed("It broke off."))
