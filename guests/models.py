@@ -15,6 +15,7 @@ from storage.models import Volume
 from .agents.models import AgentReport
 from .autostart.models import AutostartEntry, HostBoot
 from .definitions.models import DefinitionText, DefinitionVersion
+from .leftovers.models import Leftovers
 from .list_models import Folder, ListChange, ListSettings, SavedView, Tag
 from .usage.models import Usage
 
@@ -28,6 +29,7 @@ __all__ = [
     "Guest",
     "GuestQuerySet",
     "HostBoot",
+    "Leftovers",
     "ListChange",
     "ListSettings",
     "Nic",

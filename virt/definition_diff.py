@@ -49,7 +49,7 @@ def host_resources(xml: str) -> set[str]:
     """Whatever of its host a definition reaches: files, devices, directories, and what it says to QEMU directly."""
     root = parse(xml)
     found = {
-        f"{source.getparent().tag}:{name}:{value}"  # type: ignore[union-attr]
+        f"{source.getparent().tag}:{name!s}:{value!s}"  # type: ignore[union-attr]
         for source in root.iterfind("devices//source")
         for name, value in source.attrib.items()
         if name in ("file", "dev", "dir", "path", "name", "volume", "socket")
@@ -177,9 +177,9 @@ def _differences(
     old: Element, new: Element, *, skip: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, str | None, str | None]]:
     """(path, before, after) of each attribute, text or child that differs; `skip` names children of the first level."""
-    for name in sorted(set(old.attrib) | set(new.attrib), key=str):
+    for name in sorted({str(name) for name in (*old.attrib, *new.attrib)}):
         if f"@{name}" not in skip and old.get(name) != new.get(name):
-            yield f"@{_plain(str(name))}", _value(old.get(name)), _value(new.get(name))
+            yield f"@{_plain(name)}", _value(old.get(name)), _value(new.get(name))
     one, other = (old.text or "").strip(), (new.text or "").strip()
     if one != other:
         yield "", _short(one), _short(other)
@@ -220,10 +220,12 @@ def _children(element: Element | None) -> list[Element]:
 
 def _flat(element: Element) -> str:
     """An element with all that is in it, in one line: type=pci model=x, child(type=y)."""
-    words = [f"{_plain(str(name))}={value}" for name, value in element.attrib.items()]
+    words = [f"{_plain(str(name))}={value!s}" for name, value in element.attrib.items()]
     if content := (element.text or "").strip():
         words.insert(0, content)
-    words += [f"{_local(child)}({_flat(child)})" if _flat(child) else _local(child) for child in _children(element)]
+    for child in _children(element):
+        inside = _flat(child)
+        words.append(f"{_local(child)}({inside})" if inside else _local(child))
     return " ".join(words)
 
 

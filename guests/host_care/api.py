@@ -11,7 +11,9 @@ from ninja import Field, Router, Schema, Status
 from accounts.rest import ERRORS, Problem, actor
 from guests.autostart import services as autostart
 from guests.autostart.services import LONGEST_DELAY_S, MOST_GUESTS, Turn
-from guests.models import AutostartEntry
+from guests.leftovers.rows import misfits
+from guests.leftovers.services import look
+from guests.models import AutostartEntry, Leftovers
 from guests.rest import MAX_ID
 from hosts import maintenance
 from hosts.maintenance import LONGEST_REASON
@@ -61,6 +63,27 @@ class OrderIn(Schema):
     guests: list[TurnIn] = Field(max_length=MOST_GUESTS)
 
 
+class MisfitOut(Schema):
+    kind: str = Field(description="disk_missing, disk_shared, network_missing, guest_twice or guest_missing")
+    title: str
+    means: str
+    guest_id: int | None
+
+
+class LeftoverOut(Schema):
+    kind: str = Field(description="nvram, tpm or snapshots")
+    path: str
+    size_bytes: int
+    changed_at: datetime
+
+
+class LeftoversOut(Schema):
+    misfits: list[MisfitOut]
+    files: list[LeftoverOut]
+    problem: str = Field(description="What could not be looked at.")
+    looked_at: datetime | None
+
+
 class HostPowerIn(Schema):
     verb: str = Field(description="reboot or poweroff")
     confirm: str = Field(description="The name of the host, so that nobody restarts another one by a wrong number.")
@@ -102,6 +125,25 @@ def set_start_order(request: HttpRequest, host_id: int, body: OrderIn, response:
     turns = [Turn(guest=turn.guest, delay_s=turn.delay_s) for turn in body.guests]
     job = autostart.set_order(_host(request, host_id, "configure"), turns, by=actor(request))
     return accepted(response, job)
+
+
+@router.get("/{int:host_id}/leftovers", response={200: LeftoversOut, ERRORS: Problem})
+def get_leftovers(request: HttpRequest, host_id: int) -> dict[str, Any]:
+    """What does not fit together on the host, from what is known of it, and what was found in its directories."""
+    host = _host(request, host_id, "view")
+    found = Leftovers.objects.filter(host=host).first()
+    return {
+        "misfits": misfits(host, actor(request)),
+        "files": found.found if found else [],
+        "problem": found.problem if found else "",
+        "looked_at": found.looked_at if found else None,
+    }
+
+
+@router.post("/{int:host_id}/leftovers", response={202: JobOut, ERRORS: Problem})
+def look_for_leftovers(request: HttpRequest, host_id: int, response: HttpResponse) -> Status[Job]:
+    """Look into the directories of the host for files of guests that are gone. Nothing is removed."""
+    return accepted(response, look(_host(request, host_id, "operate"), by=actor(request)))
 
 
 @router.post("/{int:host_id}/power", response={202: JobOut, ERRORS: Problem})

@@ -1,5 +1,7 @@
 """What an administrator does with a host for which its guests count. The caller has asked `permitted` for the host."""
 
+from typing import Any
+
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -106,7 +108,7 @@ def running_guests(host: Host) -> int:
     return Guest.objects.filter(host=host, state__in=Guest.ON).count()
 
 
-def _pace(at_once: int, patience_s: int) -> dict[str, int]:
+def _pace(at_once: int, patience_s: int) -> dict[str, Any]:
     if not 1 <= at_once <= MOST_AT_ONCE:
         raise Invalid(_("From 1 to %(most)d guests at a time.") % {"most": MOST_AT_ONCE}, field="at_once")
     if not 1 <= patience_s <= LONGEST_PATIENCE_S:

@@ -10,9 +10,12 @@ from guests import commands
 from guests.autostart import boots
 from guests.autostart import services as autostart
 from guests.autostart.services import Turn
-from guests.models import Guest
+from guests.leftovers.rows import misfits
+from guests.leftovers.services import command_for, look
+from guests.models import Guest, Leftovers
 from guests.tasks import HOST_VERBS
 from hosts import maintenance
+from hosts.commands import can_run
 from hosts.models import Host
 from virt.errors import Invalid, UserError
 
@@ -106,6 +109,25 @@ def start_order(request: HttpRequest, pk: int) -> HttpResponse:
         "can_configure": Host.objects.permitted(actor(request), "configure").filter(pk=pk).exists(),
     }
     return render(request, "host_care/start_order.html", context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "POST"])
+def leftovers(request: HttpRequest, pk: int) -> HttpResponse:
+    """What does not fit together on the host; POST looks into its directories."""
+    host = _host(request, pk, "operate" if request.method == "POST" else "view")
+    if request.method == "POST":
+        look(host, by=actor(request))
+        return redirect("host_care:leftovers", host.pk)
+    found = Leftovers.objects.filter(host=host).first()
+    can_look = can_run(host) and Host.objects.permitted(actor(request), "operate").filter(pk=pk).exists()
+    context = {
+        "host": host,
+        "misfits": misfits(host, actor(request)),
+        "leftovers": found,
+        "command": command_for(found) if found else "",
+        "can_look": can_look,
+    }
+    return render(request, "host_care/leftovers.html", context)
 
 
 def _changed(request: HttpRequest, form: TurnForm, turns: list[Turn]) -> list[Turn] | None:

@@ -9,6 +9,7 @@ from .create import create_guest
 from .delete import delete_guest
 from .hand_over import hand_over_autostart
 from .host import HOST_VERBS, autostart_guests, power_host, shut_down_guests
+from .leftovers import look_for_leftovers
 from .power import (
     destroy_guest,
     reboot_guest,
@@ -30,6 +31,7 @@ __all__ = [
     "delete_guest",
     "destroy_guest",
     "hand_over_autostart",
+    "look_for_leftovers",
     "power_guests",
     "power_host",
     "reassign_disk",

@@ -13,6 +13,7 @@ from guests import commands
 from guests.definitions import history, services
 from guests.definitions.models import MOST_VERSIONS, DefinitionVersion, digest_of
 from guests.definitions.restore import plan_restore
+from guests.definitions.words import compare
 from guests.models import Guest
 from guests.rows import whole_row
 
@@ -72,7 +73,7 @@ def guest_restore(request: HttpRequest, pk: int, number: int) -> HttpResponse:
         "guest": guest,
         "definition": version,
         "plan": plan,
-        "comparison": history.compare(guest.xml, xml),
+        "comparison": compare(guest.xml, xml),
         "shown": digest_of(guest.xml),
         "confirm_title": _("Put back definition %(number)d of %(name)s") % words,
         "confirm_button": _("Put back definition %(number)d") % words,

@@ -120,6 +120,12 @@ def test_what_is_no_xml_is_compared_as_text():
     assert compare("<a/>\n" * 30_000, xml()).lines == []
 
 
+def test_deep_xml_is_said_in_one_short_line():
+    deep = "<a>" * 200 + "</a>" * 200
+    (change,) = compare(xml(), xml().replace("<os>", f"<os>{deep}")).changes
+    assert len(change.text) < 250
+
+
 def test_large_definitions_are_kept_compressed(guest):
     small, large = DefinitionText.of(guest.pk, "<domain/>"), DefinitionText.of(guest.pk, xml(*[disk("vda")] * 9) + "ü")
     assert (small.is_compressed, large.is_compressed) == (False, True)
@@ -187,7 +193,7 @@ def test_who_may_look_may_not_put_back_or_acknowledge(client, guest, viewer, str
     assert DefinitionVersion.objects.drift().count() == 1
     client.force_login(stranger)
     assert client.get(f"/guests/{guest.pk}/history/").status_code == 404
-    assert "web-01" not in client.get("/guests/changes/").content.decode()
+    assert "web-01" not in client.get("/guests/changes/", headers={"HX-Request": "true"}).content.decode()
 
 
 def test_changes_of_all_guests_are_listed_until_they_are_seen(client, guest, operator):
@@ -195,11 +201,11 @@ def test_changes_of_all_guests_are_listed_until_they_are_seen(client, guest, ope
     other = make_guest(guest.host, "db-01")
     keep(other, xml(), xml(vcpus=2), xml(vcpus=3))
     client.force_login(operator)
-    page = client.get("/guests/changes/").content.decode()
+    page = client.get("/guests/changes/", headers={"HX-Request": "true"}).content.decode()
     assert "web-01" in page
     assert page.count("db-01") >= 2
     client.post("/guests/changes/", {"id": str(versions[1].pk)})
-    assert "web-01" not in client.get("/guests/changes/").content.decode()
+    assert "web-01" not in client.get("/guests/changes/", headers={"HX-Request": "true"}).content.decode()
     overview = client.get("/").content.decode()
     assert "Guest db-01 was changed outside kvmweb" in overview
     client.post("/guests/changes/", {"all": "yes"})

@@ -1,0 +1,61 @@
+"""Look on a host for files of guests that are gone. Nothing is removed."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from guests.leftovers.models import Leftovers
+from hosts import commands
+from hosts.models import Host
+from jobs.live import publish
+from jobs.runner import RunningJob
+from jobs.tasks import job_task
+from virt.errors import UserError
+from virt.leftovers import known_guests
+
+# What libvirt keeps beside the definitions of system guests: kind, directory, file or directory.
+PLACES = (
+    ("nvram", "/var/lib/libvirt/qemu/nvram", "f"),
+    ("tpm", "/var/lib/libvirt/swtpm", "d"),
+    ("snapshots", "/var/lib/libvirt/qemu/snapshot", "d"),
+)
+MOST_FOUND = 1000
+_FIELDS = r"%p\0%s\0%T@\0"
+
+
+@job_task(soft_time_limit=300)
+def look_for_leftovers(job: RunningJob, *, host_id: int) -> dict[str, Any]:
+    """Compare the directories with the guests that the host has now; keep what belongs to none of them."""
+    host = Host.objects.get(pk=host_id)
+    found: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for done, (kind, directory, what) in enumerate(PLACES):
+        job.step(_("Looking into %(directory)s") % {"directory": directory}, done=done, total=len(PLACES))
+        try:
+            found += [{"kind": kind, **entry} for entry in _entries(host, directory, what)]
+        except UserError as error:
+            problems.append(f"{error} {error.details}".strip())
+    if found:
+        with host.connect() as conn:  # after the directories: a guest made meanwhile has its files for good
+            known = known_guests(conn)
+        found = [entry for entry in found if not known.owns(entry["kind"], entry["path"])][:MOST_FOUND]
+    for problem in problems:
+        job.log(problem)
+    row = {"found": found, "problem": "\n".join(problems), "looked_at": timezone.now()}
+    Leftovers.objects.update_or_create(host=host, defaults=row)
+    publish(f"host-{host_id}")
+    return {"found": len(found), "problems": len(problems)}
+
+
+def _entries(host: Host, directory: str, what: str) -> list[dict[str, Any]]:
+    """Files or directories just below. A directory that is not there has none. Raises UserError."""
+    if commands.run(host, ["test", "-d", directory], as_root=True).code == 1:
+        return []
+    argv = ["find", directory, "-mindepth", "1", "-maxdepth", "1", "-type", what, "-printf", _FIELDS]
+    fields = commands.read(host, argv, as_root=True).split("\0")
+    return [
+        {"path": path, "size_bytes": int(size), "changed_at": datetime.fromtimestamp(float(at), UTC).isoformat()}
+        for path, size, at in zip(fields[::3], fields[1::3], fields[2::3], strict=False)
+    ]

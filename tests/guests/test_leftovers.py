@@ -1,0 +1,101 @@
+"""What does not fit together on a host, and files of guests that are gone."""
+
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from accounts.models import Grant
+from guests.leftovers import services
+from guests.leftovers.models import Leftovers
+from guests.leftovers.rows import misfits
+from guests.models import Disk, Guest, Nic
+from guests.tasks import leftovers as tasks
+from storage.models import Volume
+from virt.errors import NotSupported
+
+from .rows import make_guest, make_host, make_pool
+
+
+def kinds(host, user) -> list[tuple[str, str]]:
+    return [(each.kind, each.title) for each in misfits(host, user)]
+
+
+def test_guests_without_their_disks_and_networks_are_named(admin, stranger, db):
+    host, other = make_host(), make_host("kvm-b")
+    pool = make_pool(host)
+    there = Volume.objects.create(pool=pool, name="a.qcow2", path="/srv/store/a.qcow2")
+    web, db01 = make_guest(host, "web-01"), make_guest(host, "db-01")
+    Disk.objects.create(guest=web, target="vda", source=there.path, volume=there)
+    assert kinds(host, admin) == []
+    Disk.objects.create(guest=web, target="vdb", source="/srv/store/größe.qcow2")
+    Disk.objects.create(guest=web, target="vdc", source="/somewhere/else.img")  # in no pool: nobody knows
+    Disk.objects.create(guest=web, target="sda", device="cdrom", is_readonly=True, source="/srv/store/cd.iso")
+    Disk.objects.create(guest=db01, target="vda", source=there.path, volume=there)
+    Nic.objects.create(guest=db01, mac="52:54:00:00:00:01", kind="bridge", source="br9")
+    make_guest(other, "db-01-copy", state="shutoff")
+    Guest.objects.filter(name="db-01-copy").update(uuid=db01.uuid)
+    gone = make_guest(host, "old", state="missing")
+    Guest.objects.filter(pk=gone.pk).update(missing_since=gone.first_seen_at)
+    assert kinds(host, admin) == [
+        ("disk_missing", "The disc in sda of web-01 is gone: /srv/store/cd.iso"),
+        ("disk_missing", "Disk vdb of web-01 is gone: /srv/store/größe.qcow2"),
+        ("disk_shared", "db-01, web-01 have the same disk: /srv/store/a.qcow2"),
+        ("network_missing", "db-01 is plugged into br9, which the host does not have"),
+        ("guest_twice", "db-01-copy is on kvm-b too"),
+        ("guest_missing", "old is not on the host any more"),
+    ]
+    Grant.objects.create(user=stranger, role="viewer", scope_kind="host", scope_id=host.pk)
+    assert "guest_twice" not in dict(kinds(host, stranger))  # it is on a host that is not theirs
+
+
+@pytest.fixture
+def places(monkeypatch) -> Iterator[Path]:
+    """Directories like those that libvirt keeps, with files of no guest in them."""
+    with tempfile.TemporaryDirectory(prefix="kvmweb-test-", dir="/var/tmp") as name:
+        path = Path(name)
+        places = (("nvram", f"{path}/nvram", "f"), ("tpm", f"{path}/tpm", "d"), ("snapshots", f"{path}/none", "d"))
+        monkeypatch.setattr(tasks, "PLACES", places)
+        (path / "nvram").mkdir()
+        (path / "tpm").mkdir()
+        yield path
+
+
+@pytest.mark.libvirt
+def test_files_that_no_guest_has_are_found_and_left_alone(operator, client, places, new_domain, kvt):
+    host = make_host("kvm-test", uri="qemu:///system")
+    key = new_domain("has-both")
+    (places / "tpm" / key).mkdir()
+    (places / "nvram" / f"{kvt}-has-both_VARS.fd").touch()
+    lost = places / "nvram" / "wég mit\n'mir'_VARS.fd"
+    lost.write_bytes(b"x" * 100)
+    (places / "tpm" / str(uuid.UUID(int=7))).mkdir()
+    client.force_login(operator)
+    page = f"/hosts/{host.pk}/leftovers/"
+    assert "Nobody has looked yet" in client.get(page).content.decode()
+    job = services.look(host, by=operator)
+    tasks.look_for_leftovers.run_here(job)
+    job.refresh_from_db()
+    assert (job.status, job.error) == ("succeeded", "")
+    found = Leftovers.objects.get(host=host)
+    assert [(entry["kind"], entry["path"]) for entry in found.found] == [
+        ("nvram", str(lost)),
+        ("tpm", f"{places}/tpm/{uuid.UUID(int=7)}"),
+    ]
+    assert found.found[0]["size_bytes"] == 100
+    assert "'\"'\"'mir'\"'\"'_VARS.fd" in services.command_for(found)
+    assert lost.exists()
+    shown = client.get(page).content.decode()
+    assert "TPM state" in shown
+    assert "rm -rI" in shown
+
+
+def test_a_host_without_commands_is_not_looked_into(operator, client, bearer, db):
+    host = make_host("kvm-tcp", uri="qemu+tcp://192.0.2.1/system")
+    with pytest.raises(NotSupported, match="SSH"):
+        services.look(host, by=operator)
+    shown = client.get(f"/api/v1/hosts/{host.pk}/leftovers", **bearer).json()
+    assert shown == {"misfits": [], "files": [], "problem": "", "looked_at": None}
+    assert client.post(f"/api/v1/hosts/{host.pk}/leftovers", **bearer).json()["code"] == "not_supported"
