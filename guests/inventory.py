@@ -153,8 +153,7 @@ def _lost(host: Host, uuids: Collection[UUID]) -> list[int]:
     over = [row for row in absent if row.state == Guest.State.CREATING or not row.persistent]
     gone = [row for row in absent if row not in over]
     now = timezone.now()
-    lost: dict[str, Any] = {"state": Guest.State.MISSING, "state_reason": "", "state_since": now, "missing_since": now}
-    lost |= UNSAMPLED
+    lost = Guest.when_lost(now) | UNSAMPLED
     with transaction.atomic():
         if gone:
             Guest.objects.filter(pk__in=[row.pk for row in gone], missing_since=None).update(**lost)

@@ -1,6 +1,7 @@
 """Guests (libvirt domains) with their disks and network cards, as last seen."""
 
-from typing import ClassVar, Self
+from datetime import datetime
+from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.urls import reverse
@@ -151,6 +152,10 @@ class Guest(OnHost):
     @property
     def is_on(self) -> bool:
         return self.state in self.ON
+
+    @classmethod
+    def when_lost(cls, now: datetime) -> dict[str, Any]:
+        return super().when_lost(now) | {"state": cls.State.MISSING, "state_reason": "", "state_since": now}
 
     @property
     def is_deleted(self) -> bool:

@@ -1,6 +1,7 @@
 """What the rows of everything that lives on a host have in common."""
 
-from typing import ClassVar
+from datetime import datetime
+from typing import Any, ClassVar
 
 from django.db import models
 from django.utils import timezone
@@ -29,3 +30,8 @@ class OnHost(models.Model):
     @property
     def is_missing(self) -> bool:
         return self.missing_since is not None
+
+    @classmethod
+    def when_lost(cls, now: datetime) -> dict[str, Any]:
+        """The columns of a row whose object is not there any more, or whose host is not looked after any more."""
+        return {"missing_since": now}

@@ -9,10 +9,10 @@ from hosts.models import Host
 from virt.errors import UserError
 
 from .access import forget_attempt
-from .address import Address
+from .address import Address, Scope
 from .models import Attempt
 from .steps import STEPS
-from .trip import Step, Stop, Trip
+from .trip import Found, Step, Stop, Trip
 
 Report = Callable[[str, int, int], None]
 """Called before each step with its title, how many are done, and of how many."""
@@ -46,15 +46,17 @@ def travel(attempt: Attempt, report: Report) -> Trip:
     return trip
 
 
-def identity(trip: Trip) -> Any:
+def identity(trip: Trip) -> Found:
     """Whether it is a machine that kvmweb has already, under this address or another."""
-    from .trip import Found
-
     facts, attempt = trip.facts, trip.attempt
     others = Host.objects.present().exclude(pk=attempt.host_id)
     if facts is None or not facts.uuid:  # libvirt's test driver has none
         return Found(_("It is new."))
+    if trip.address.scope == Scope.SESSION:  # the guests of one user, beside those of the machine
+        return Found(_("It is libvirt of one user on %(host)s.") % {"host": facts.hostname})
     for other in others.filter(uuid=facts.uuid):
+        if Address.parse(other.uri).scope == Scope.SESSION:
+            continue
         if other.facts.get("hostname") == facts.hostname:
             raise Stop(
                 "host_added_already",

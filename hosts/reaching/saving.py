@@ -13,6 +13,7 @@ from hosts.models import Host, HostTag
 from jobs.live import publish
 from virt.types import HostFacts
 
+from .address import Address, Scope
 from .models import LOGIN_FIELDS, Attempt, Credentials
 
 LONGEST_TAG = 64
@@ -78,5 +79,6 @@ def _removed(attempt: Attempt, facts: HostFacts) -> Host | None:
         return here
     if here is not None:  # its address has to be free for the new one
         Host.objects.filter(pk=here.pk).update(uri=f"{here.uri}#removed-{here.pk}")
-    same: Host | None = gone.filter(uuid=uuid).first() if uuid else None
-    return same
+    if uuid is None or attempt.address.scope == Scope.SESSION:
+        return None
+    return next((row for row in gone.filter(uuid=uuid) if Address.parse(row.uri).scope == Scope.SYSTEM), None)

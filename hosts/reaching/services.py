@@ -98,8 +98,9 @@ def remove_host(host: Host, *, by: User) -> Job:
             state=Host.State.DISABLED, state_since=now, removed_at=now, error="", error_details=""
         )
         for relation in Host._meta.related_objects:
-            if issubclass(relation.related_model, OnHost):  # type: ignore[arg-type]
-                relation.related_model._default_manager.filter(host=host, missing_since=None).update(missing_since=now)
+            model = relation.related_model
+            if isinstance(model, type) and issubclass(model, OnHost):
+                model._default_manager.filter(host=host, missing_since=None).update(**model.when_lost(now))
         publish("hosts", f"host-{host.pk}", "guests", "pools", "networks", "bridges")
     return job
 

@@ -20,6 +20,7 @@ from hosts.reaching import access, keys, services
 from hosts.reaching.address import Address
 from jobs.models import Job
 from tests.hosts.sshd import SshServer, ssh_server
+from tests.virt.daemon import private_daemon
 from virt.errors import HostKeyRefused, HostTimeout, HostUnreachable, Invalid, PermissionRefused
 
 UUID = "7e57aaaa-0000-4000-8000-000000000001"
@@ -291,6 +292,24 @@ def test_another_machine_at_the_address_of_a_host(admin, short_var):
     assert str(host.uuid) != UUID
     with host.connect() as conn:
         assert not refresh_facts(host, conn)
+
+
+@pytest.mark.libvirt
+def test_the_session_daemon_of_a_user_beside_the_system(admin, short_var):
+    """Both are on one machine and have its UUID; their guests have nothing to do with each other."""
+    system = run(services.try_host(services.Wanted(address=Address.checked(transport="local")), by=admin))
+    with tempfile.TemporaryDirectory(prefix="kvt-session-", dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
+        with private_daemon(Path(name)) as daemon:
+            address = Address.checked(transport="local", scope="session", socket=str(daemon.socket))
+            attempt = run(services.try_host(services.Wanted(address=address, name="of nobody"), by=admin))
+            assert attempt.job.status == Job.Status.SUCCEEDED, attempt.steps
+            host = Host.objects.get(name="of nobody")
+            assert host.pk != system.job.result["host_id"]
+            with host.connect() as conn:
+                assert conn.call(lambda handle: handle.listAllDomains(), "list its guests") == []
+        address = Address.checked(transport="local", socket=f"{name}/none")
+        assert stopped(run(services.try_host(services.Wanted(address=address), by=admin)))["code"] == "libvirt_stopped"
 
 
 def test_a_removed_host_stays_as_a_memory_and_can_be_added_again(admin, short_var):

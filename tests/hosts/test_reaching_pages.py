@@ -153,6 +153,7 @@ def test_a_removed_host_is_shown_apart(client, admin, bearer, host):
     answer = client.patch(f"/api/v1/hosts/{host.pk}", {"enabled": True}, "application/json", **bearer)
     assert (answer.status_code, answer.json()["code"]) == (409, "host_disabled")
     assert not host.guests.filter(missing_since=None).exists()
+    assert set(host.guests.values_list("state", flat=True)) == {"missing"}
 
 
 def test_a_host_under_a_job_is_not_removed(client, bearer, host):
