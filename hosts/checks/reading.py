@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from django.utils import timezone
@@ -14,6 +15,7 @@ from virt.errors import NotSupported, UserError, VirtError
 
 SCRIPT = Path(__file__).with_name("read.sh")
 CONTAINER_SIGNS = (Path("/.dockerenv"), Path("/run/.containerenv"))  # Docker's, Podman's
+PROC = Path("/proc")
 TIMEOUT_S = 120.0
 MOST_LINES, LONGEST_LINE, MOST_PATHS = 5000, 1000, 200
 
@@ -37,7 +39,7 @@ def read(host: Host, *, uid: int | None, directories: Iterable[str]) -> dict[str
             )
             % {"host": host.name}
         )
-    if host.is_local and any(sign.exists() for sign in CONTAINER_SIGNS):
+    if host.is_local and _in_a_container():
         raise NotSupported(
             _(
                 "kvmweb runs in a container, where it sees the container instead of %(host)s. Change the connection of "
@@ -82,6 +84,17 @@ def keep(host: Host, values: dict[str, list[str]] | None, error: UserError | Non
     if values is not None:
         fields |= {"readings": values, "readings_at": now}
     HostReport.objects.update_or_create(host=host, defaults=fields)
+
+
+def _in_a_container() -> bool:
+    """Whether libvirt runs outside of ours. Images of containers that became machines keep the sign."""
+    if not any(sign.exists() for sign in CONTAINER_SIGNS):
+        return False
+    for name in PROC.glob("[0-9]*/comm"):
+        with suppress(OSError):  # it ended
+            if name.read_text().strip() in ("libvirtd", "virtqemud"):
+                return False
+    return True
 
 
 def _clock(host: Host) -> tuple[float, float]:

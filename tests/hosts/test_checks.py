@@ -313,6 +313,7 @@ def test_where_no_command_can_be_run_the_checks_say_why(client, viewer, host):
 
 def test_in_a_container_it_is_not_the_container_that_is_checked(host, tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "CONTAINER_SIGNS", (tmp_path,))
+    monkeypatch.setattr(reading, "PROC", tmp_path)
     with pytest.raises(reading.NotSupported, match="runs in a container"):
         reading.read(host, uid=0, directories=[])
 
