@@ -175,13 +175,10 @@ def change_tag(tag: Tag, *, by: User, name: str | None = None, hue: int | None =
         publish("guests")
 
 
-def delete_tag(tag: Tag, *, by: User) -> None:
-    """Take a tag off all guests. Raises NotAllowed."""
+def delete_tag(found: Tag, *, by: User) -> ListChange:
+    """Take a tag off all guests, which can be taken back. Raises NotAllowed."""
     require(by, "configure")
-    with transaction.atomic():
-        audit.record(by, "delete_tag", kind="tag", object_id=tag.pk, name=tag.name)
-        tag.delete()
-        publish("guests")
+    return tag(Guest.objects.filter(tags=found), by=by, remove=[found.name])
 
 
 def _tag_name(text: str) -> str:
@@ -221,7 +218,7 @@ def _check_room(pks: list[int]) -> None:
 def _tag_title(adding: list[str], removing: set[str], pks: list[int]) -> str:
     words = {"number": len(pks), "tags": ", ".join(adding or sorted(removing))}
     if adding:
-        return ngettext("Tagged %(number)d guest %(tags)s", "Tagged %(number)d guests %(tags)s", len(pks)) % words
+        return ngettext("Tagged %(number)d guest: %(tags)s", "Tagged %(number)d guests: %(tags)s", len(pks)) % words
     return ngettext("Took %(tags)s off %(number)d guest", "Took %(tags)s off %(number)d guests", len(pks)) % words
 
 

@@ -141,5 +141,12 @@ FACETS = (
     Facet("os", gettext_lazy("System"), _systems),
     Facet("net", gettext_lazy("Network"), _networks),
     Facet("pool", gettext_lazy("Pool"), _pools),
-    Facet("more", gettext_lazy("More"), _more),
+    Facet("more", gettext_lazy("Others"), _more),
+)
+MENUS = (  # above the list, each with one facet or more
+    (gettext_lazy("State"), ("state",)),
+    (gettext_lazy("Host"), ("host",)),
+    (gettext_lazy("Folder"), ("folder",)),
+    (gettext_lazy("Tag"), ("tag",)),
+    (gettext_lazy("More"), ("os", "net", "pool", "more")),
 )

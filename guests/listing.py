@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from hosts.models import Host
 
-from .columns import Column, shown
+from .columns import USUAL, Column, shown
 from .models import TROUBLE_DELETED, TROUBLE_NONE, Guest, GuestQuerySet, SavedView
 from .rows import rows
 from .saved_views import MOST_VIEWS, settings_of, visible
@@ -55,6 +55,11 @@ class Asked:
     columns: list[Column]
     density: str
     problem: str
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether nobody chose the columns, so that a narrow page may leave some out."""
+        return {column.name for column in self.columns} - {"host"} == {"state", "name", *USUAL} - {"host"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -116,11 +116,10 @@ def change_tag(request: HttpRequest, tag_id: int, body: TagPatch) -> Status[None
     return Status(204, None)
 
 
-@tags_router.delete("/{int:tag_id}", response={204: None, ERRORS: Problem})
-def delete_tag(request: HttpRequest, tag_id: int) -> Status[None]:
-    """Take a tag off all guests. This cannot be taken back."""
-    arranging.delete_tag(_tag(request, tag_id), by=actor(request))
-    return Status(204, None)
+@tags_router.delete("/{int:tag_id}", response={200: ChangeOut, ERRORS: Problem})
+def delete_tag(request: HttpRequest, tag_id: int) -> ListChange:
+    """Take a tag off all guests. The answer says what to take back."""
+    return arranging.delete_tag(_tag(request, tag_id), by=actor(request))
 
 
 @folders_router.get("", response={200: list[FolderOut], ERRORS: Problem})

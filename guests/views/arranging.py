@@ -121,10 +121,10 @@ def tag_change(request: HttpRequest, pk: int) -> HttpResponse:
     """Rename a tag, give it another colour (`hue`), or take it off all guests (`do` = delete)."""
     tag, user = get_object_or_404(Tag, pk=pk), actor(request)
     if request.POST.get("do") == "delete":
-        arranging.delete_tag(tag, by=user)
-    else:
-        hue = request.POST.get("hue", "")
-        arranging.change_tag(tag, by=user, name=request.POST.get("name"), hue=int(hue) if hue.isdecimal() else None)
+        return told(request, arranging.delete_tag(tag, by=user))
+    hue = request.POST.get("hue", "")
+    hue_number = int(hue) if hue.isascii() and hue.isdigit() and len(hue) < 4 else None
+    arranging.change_tag(tag, by=user, name=request.POST.get("name"), hue=hue_number)
     return redirect("guests:tags")
 
 

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.rest import actor
 from guests import facets, verbs
-from guests.facets import FACETS
+from guests.facets import FACETS, MENUS
 from guests.listing import PER_PAGE, asked_at, columns_at, listing
 from guests.models import Guest
 from guests.rows import rows
@@ -35,9 +35,9 @@ def guest_list(request: HttpRequest) -> HttpResponse:
         "listing": found,
         "kept": [(name, address[name]) for name in ("view", "saved", "sort", "per") if name in address],
         "facets": [
-            FacetMenu(facet.key, str(facet.label), f"{facets_url}&key={facet.key}")
-            for facet in FACETS
-            if facet.key != "host" or found.many_hosts
+            FacetMenu(keys[-1], str(label), "&key=".join((facets_url, *keys)))
+            for label, keys in MENUS
+            if keys != ("host",) or found.many_hosts
         ],
         "facets_url": facets_url,
         "view_new_url": f"{reverse('guests:view_new')}?{address.urlencode()}",

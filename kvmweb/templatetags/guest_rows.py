@@ -31,7 +31,7 @@ def guest_head(context: Context, columns: Iterable[Column], sort: str) -> SafeSt
     query.pop("page", None)
     sprite, made = escape(static("icons.svg")), []
     for column in columns:
-        css = f' class="{column.css}"' if column.css else ""
+        css = f' class="{column.css.removesuffix(" mono")}"' if column.css else ""
         label = escape(str(column.label))
         if not column.sort:
             made.append(f'<th scope="col"{css}>{label}</th>')
@@ -249,5 +249,5 @@ class _Drawing:
             f'{made}<button class="tb" type="button" popovertarget="menu-{key}" '
             f'aria-label="{escape(self.more % name)}">{_shape(self.sprite, "dots")}</button>'
             f'<div class="menu" id="menu-{key}" popover hx-get="{row.url}menu/" hx-trigger="toggle once" '
-            'hx-target="this"></div>'
+            'hx-target="this" hx-swap="innerHTML"></div>'
         )

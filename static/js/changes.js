@@ -5,6 +5,7 @@ import { text } from "./texts.js";
 
 document.body.addEventListener("kw:done", ({ detail }) => {
   document.getElementById("dialog")?.close();
+  document.body.dispatchEvent(new CustomEvent("live:guests", { bubbles: true })); // seen at once, also without the socket
   if (!detail.text) return;
   say(detail.text, "ok");
   if (detail.undo) offerUndo(detail.undo);

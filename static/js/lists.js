@@ -45,7 +45,7 @@ function refreshAll(list, bar, isWholePage) {
   if (!takesAll) whole.delete(list.id);
   const shown = total.toLocaleString(document.documentElement.lang);
   offer.hidden = takesAll || !isWholePage || total <= boxes(list).length;
-  offer.textContent = text("selectAll", { number: shown });
+  offer.textContent = text("selectMatching", { number: shown });
   if (takesAll) bar.querySelector("[data-bulk-count]").textContent = text("selected", { number: shown });
   bar.elements.all.value = takesAll ? "yes" : "";
   bar.elements.match.value = takesAll ? list.dataset.match : "";

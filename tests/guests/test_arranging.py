@@ -234,7 +234,7 @@ def test_rest_does_what_pages_do(client, operator, guests):
         return client.post(f"/api/v1{path}", body, content_type="application/json")
 
     tagged = post("/guests/tags", {"search": "web", "add": ["prod"]})
-    assert (tagged.status_code, tagged.json()["title"]) == (200, "Tagged 2 guests prod")
+    assert (tagged.status_code, tagged.json()["title"]) == (200, "Tagged 2 guests: prod")
     moved = post("/guests/move", {"guests": [guests["db"].pk], "folder": "a/b"})
     assert moved.status_code == 200
     both = post("/guests/tags", {"guests": [1], "search": "x", "add": ["y"]})
@@ -267,3 +267,30 @@ def test_rest_does_what_pages_do(client, operator, guests):
         f"/api/v1/guest-views/{view.json()['id']}", {"name": "P"}, content_type="application/json"
     ).json()
     assert (changed["name"], changed["query"], changed["is_shared"]) == ("P", "tag:prod", True)
+
+
+def test_a_tag_is_taken_off_all_and_put_back(client, admin, guests):
+    arranging.tag(some("db", "mail"), by=admin, add=["prod"])
+    client.force_login(admin)
+    tag = Tag.objects.get()
+    assert client.post(f"/guests/tags/{tag.pk}/", {"name": "PRODUCTION", "hue": "3"}).status_code == 302
+    assert found("tag:production") == ["db", "mail"]
+    change = client.delete(f"/api/v1/tags/{tag.pk}").json()
+    assert (found("tag:production"), client.get("/api/v1/tags").json()) == ([], [])
+    client.post(f"/api/v1/guests/changes/{change['id']}/undo")
+    assert [(row["name"], row["hue"], row["guests"]) for row in client.get("/api/v1/tags").json()] == [
+        ("PRODUCTION", 3, 2)
+    ]
+
+
+def test_the_tags_and_the_folder_of_one_guest_are_typed_at_once(client, operator, guests):
+    client.force_login(operator)
+    db = guests["db"]
+    url = f"/guests/{db.pk}/tags/"
+    assert client.post(url, {"tags": "prod, db", "folder": "Production"}).status_code == 302
+    assert client.post(url, {"tags": "PROD, new", "folder": ""}).status_code == 302
+    assert tags_of(db) == ["new", "prod"]
+    assert found("folder:none") == ["db", "mail", "web-1", "web-2"]
+    assert ">prod<" in client.get(f"/guests/{db.pk}/").content.decode()
+    refused = client.post(url, {"tags": "prod", "folder": "a//b"})
+    assert (refused.status_code, tags_of(db)) == (422, ["new", "prod"])
