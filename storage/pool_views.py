@@ -14,7 +14,7 @@ from accounts.rest import actor
 from jobs.models import Job
 from virt.errors import Invalid, UserError
 from virt.pool_types import DISCOVERABLE
-from virt.pool_xml import FIELDS, check_edited
+from virt.pool_xml import FIELDS, check_edited, stable_xml
 
 from . import pooling
 from .models import Pool
@@ -169,7 +169,8 @@ def _may_administer(request: HttpRequest, pk: int) -> bool:
 
 
 def _diff(before: str, after: str) -> list[tuple[str, str]]:
-    """Lines with their class: add, del or ctx."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3)
-    kinds = {"+": "add", "-": "del"}
-    return [(kinds.get(line[:1], "ctx"), line) for line in lines if not line.startswith(("+++", "---"))]
+    """Lines with their class: add, del or ctx. Both are laid out the same way first."""
+    lines = difflib.ndiff(stable_xml(before).splitlines(), after.splitlines())
+    kinds = {"+": "add", "-": "del", " ": "ctx"}
+    found = [(kinds[line[0]], line[2:]) for line in lines if line[0] in kinds]
+    return found if any(kind != "ctx" for kind, _line in found) else []

@@ -9,7 +9,8 @@ from guests.models import Guest
 from jobs.runner import RunningJob
 from jobs.tasks import job_task
 from storage.making import make_volume
-from virt import domains, power
+from storage.models import Volume
+from virt import domains, image_check, power
 from virt.connection import Connection
 from virt.errors import GuestExists, VirtError
 from virt.volume_xml import VolumeXML
@@ -37,6 +38,8 @@ def create_guest(
     with guest.host.connect() as conn:
         if domains.find_domain(conn, name):
             raise GuestExists(_("%(host)s has a guest named %(name)s already. Choose another name.") % _words(guest))
+        if wanted.get("volume"):
+            _look_at(conn, wanted["volume"])
         if disk:
             job.step(_("Making the disk %(disk)s") % {"disk": disk["name"]}, done=0, total=total)
             _make_disk(job, guest, conn, disk)
@@ -51,6 +54,13 @@ def create_guest(
             refresh_guest(guest.host, conn, uuid)
         job.progress(total, total)
     return {"guest_id": guest_id, "uuid": uuid}
+
+
+def _look_at(conn: Connection, volume_id: int) -> None:
+    """A volume that is there may be a stranger's image: one that refers to files of the host is refused."""
+    volume = Volume.objects.select_related("pool").filter(pk=volume_id).first()
+    if volume:
+        image_check.check_image(conn, volume.pool.name, volume.name)
 
 
 def _make_disk(job: RunningJob, guest: Guest, conn: Connection, disk: dict[str, Any]) -> None:

@@ -171,3 +171,22 @@ def test_what_lies_about_is_found_at_a_constant_cost(client, rows, viewer, stran
     headers = {"HTTP_AUTHORIZATION": f"Bearer {ApiToken.issue(viewer, 't', ApiToken.Scope.READ)[1]}"}
     answer = client.get("/api/v1/guests/leftovers", **headers).json()
     assert (answer["unused_count"], answer["broken"][0]["name"], answer["twice"][0]["pools"]) == (201, "lost", 2)
+
+
+@pytest.mark.libvirt
+def test_no_guest_is_made_with_an_image_that_points_elsewhere(operator, ready_host, store, conn, virsh, data, kvt):
+    from guests import services as guest_services
+    from guests.plan import NewGuest
+    from guests.tasks import create_guest
+
+    evil = ["qemu-img", "rebase", "-u", "-F", "raw", "-b", "/etc/shadow", str(data)]
+    subprocess.run(evil, check=True, capture_output=True)
+    volume = Volume.objects.get(name="data.qcow2")
+    plan = guest_services.plan_guest(
+        NewGuest(name=f"{kvt}-new", os="debian12", volume=volume.pk, has_network=False), by=operator
+    )
+    job = guest_services.create_guest(plan, by=operator)
+    create_guest.run_here(job)
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == ("failed", "unsafe_image"), job.error
+    assert f"{kvt}-new" not in virsh("list", "--all")

@@ -130,7 +130,7 @@ def test_a_definition_shows_what_changes_before_it_is_applied(as_admin, store):
     Pool.objects.update(xml=xml)
     changed = xml.replace("</pool>", "  <target><path>/b</path></target>\n</pool>")
     shown = as_admin.post(f"/pools/{store.pk}/edit/", {"xml": changed, "preview": "1"})
-    assert 'class="add">+  &lt;target' in shown.content.decode()
+    assert 'class="add">  &lt;target' in shown.content.decode()
     assert not Job.objects.exists()
     assert as_admin.post(f"/pools/{store.pk}/edit/", {"xml": "<pool", "preview": "1"}).status_code == 422
     as_admin.post(f"/pools/{store.pk}/edit/", {"xml": changed, "apply": "1"})
