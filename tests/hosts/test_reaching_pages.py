@@ -3,7 +3,7 @@
 import pytest
 from django.urls import reverse
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, Grant
 from hosts import ssh
 from hosts.models import Attempt, Credentials, Host, HostTag
 from hosts.reaching import keys
@@ -41,6 +41,17 @@ def test_only_administrators_reach_for_hosts(client, operator, host, method, vie
     assert getattr(client, method)(url).status_code in (403, 404)
     assert not Job.objects.exists()
     assert Host.objects.present().filter(pk=host.pk).exists()
+
+
+def test_an_administrator_of_one_host_does_not_point_it_elsewhere(client, stranger, host):
+    """The key that is let in on all hosts would log in there."""
+    Grant.objects.create(user=stranger, role=Grant.Role.ADMINISTRATOR, scope_kind="host", scope_id=host.pk)
+    client.force_login(stranger)
+    assert client.get(reverse("hosts:rename", args=[host.pk])).status_code == 200
+    for view in ("connection", "remove"):
+        assert client.post(reverse(f"hosts:{view}", args=[host.pk]), {"scope": "system"}).status_code == 403
+    assert f"hosts/{host.pk}/connection" not in client.get(host.get_absolute_url()).content.decode()
+    assert not Attempt.objects.exists()
 
 
 def test_an_attempt_from_the_form_to_the_question(client, admin):
