@@ -34,7 +34,93 @@ class Fault:
     mended: tuple[tuple[str, int], ...] = ()
 
 
+NEWS = "https://libvirt.org/news.html"
+_BOOKWORM = ((r"^9\.0\.0-4\+deb12u(\d+)", 1),)
+
 FAULTS = [
+    Fault(
+        code="snapshot-deletes-disk",
+        program="libvirt",
+        since=(9, 9, 0),
+        until=(11, 0, 0),
+        means=gettext_lazy(
+            "Data can be lost: going back to an internal snapshot below an external one and then deleting the "
+            "external one deletes the disk image that holds the internal one."
+        ),
+        todo=gettext_lazy("Do not mix internal and external snapshots of a guest, or update libvirt to 11.0."),
+        source=NEWS,
+    ),
+    Fault(
+        code="snapshot-uefi-revert",
+        program="libvirt",
+        since=(10, 9, 0),
+        until=(10, 10, 0),
+        means=gettext_lazy("Going back to an internal snapshot of a UEFI guest does not bring its NVRAM back."),
+        todo=gettext_lazy("Update libvirt to 10.10."),
+        source=NEWS,
+    ),
+    Fault(
+        code="migration-vmx",
+        program="libvirt",
+        since=(9, 10, 0),
+        until=(10, 2, 0),
+        means=gettext_lazy(
+            "Guests with the CPU feature vmx cannot be migrated between this host and one with libvirt 9.9 or older."
+        ),
+        todo=gettext_lazy("Update libvirt to 10.2."),
+        source=NEWS,
+    ),
+    Fault(
+        code="nfs-root-squash",
+        program="libvirt",
+        since=(10, 1, 0),
+        until=(10, 4, 0),
+        means=gettext_lazy(
+            "Guests with disks on NFS with root_squash cannot be saved or migrated (Unknown error 255)."
+        ),
+        todo=gettext_lazy("Update libvirt to 10.4."),
+        source=NEWS,
+    ),
+    Fault(
+        code="firmware-selection",
+        program="libvirt",
+        since=(9, 2, 0),
+        until=(9, 7, 0),
+        means=gettext_lazy(
+            "The choice of UEFI firmware for guests has faults: some do not start, or start with another."
+        ),
+        todo=gettext_lazy("Update libvirt to 9.7."),
+        source=NEWS,
+    ),
+    Fault(
+        code="CVE-2024-8235",
+        program="libvirt",
+        since=(10, 4, 0),
+        until=(10, 7, 0),
+        means=gettext_lazy("Whoever may read from libvirt can make it crash by listing interfaces (CVE-2024-8235)."),
+        todo=gettext_lazy("Update libvirt to 10.7, or to a package of your distribution in which it is mended."),
+        source=NEWS,
+    ),
+    Fault(
+        code="CVE-2024-2494",
+        program="libvirt",
+        since=(0, 0, 0),
+        until=(10, 2, 0),
+        means=gettext_lazy("Every local user can make libvirtd crash (CVE-2024-2494)."),
+        todo=gettext_lazy("Update libvirt to 10.2, or to a package of your distribution in which it is mended."),
+        source=NEWS,
+        mended=_BOOKWORM,
+    ),
+    Fault(
+        code="CVE-2023-3750",
+        program="libvirt",
+        since=(8, 3, 0),
+        until=(9, 6, 0),
+        means=gettext_lazy("Looking up volumes from several sides at once can make libvirtd crash (CVE-2023-3750)."),
+        todo=gettext_lazy("Update libvirt to 9.6, or to a package of your distribution in which it is mended."),
+        source=NEWS,
+        mended=_BOOKWORM,
+    ),
     Fault(
         code="CVE-2024-1441",
         program="libvirt",
@@ -44,8 +130,8 @@ FAULTS = [
             "Whoever may read from libvirt can make libvirtd crash by listing interfaces (CVE-2024-1441)."
         ),
         todo=gettext_lazy("Update libvirt to 10.1, or to a package of your distribution in which it is mended."),
-        source="https://security-tracker.debian.org/tracker/CVE-2024-1441",
-        mended=((r"^9\.0\.0-4\+deb12u(\d+)", 1),),
+        source=NEWS,
+        mended=_BOOKWORM,
     ),
     Fault(
         code="snapshot-revert",

@@ -72,7 +72,7 @@ def verdict_of(host):
         "arch": "x86_64",
         "cpu_vendor": "Intel",
         "secure_models": ["apparmor", "dac"],
-        "libvirt_version": "10.9.0",
+        "libvirt_version": "11.3.0",
     }
     host.kvm_works = True
     pool = Pool(host=host, name="disks", type="dir", target_path="/srv/disks", is_active=True)
@@ -162,11 +162,17 @@ def test_hardly_any_protection_is_told(verdict_of):
 @pytest.mark.parametrize(
     ("libvirt", "package", "kernel", "codes"),
     [
-        ("9.0.0", "libvirt-daemon 9.0.0-4", "6.1.0", {"CVE-2024-1441", "snapshot-revert", "vcpu-minus-one"}),
+        (
+            "9.0.0",
+            "libvirt-daemon 9.0.0-4",
+            "6.1.0",
+            {"CVE-2024-1441", "CVE-2024-2494", "CVE-2023-3750", "snapshot-revert", "vcpu-minus-one"},
+        ),
         ("9.0.0", "libvirt-daemon 9.0.0-4+deb12u2", "6.1.0", {"snapshot-revert", "vcpu-minus-one"}),
-        ("9.9.0", "", "6.18.44", {"CVE-2024-1441", "arp-addresses"}),
-        ("10.0.0", "", "6.1.0", {"CVE-2024-1441"}),
-        ("10.7.0", "", "6.18.44", set()),
+        ("9.9.0", "", "6.18.44", {"CVE-2024-1441", "CVE-2024-2494", "arp-addresses", "snapshot-deletes-disk"}),
+        ("10.1.0", "", "6.1.0", {"CVE-2024-2494", "migration-vmx", "nfs-root-squash", "snapshot-deletes-disk"}),
+        ("10.6.0", "", "6.1.0", {"CVE-2024-8235", "snapshot-deletes-disk"}),
+        ("11.0.0", "", "6.18.44", set()),
         ("not a version", "", "", set()),
     ],
 )
