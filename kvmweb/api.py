@@ -20,6 +20,7 @@ from networking.api import bridges_router, networks_router
 from storage.api import isos_router, pools_router, volumes_router
 from storage.copies.api import router as copies_router
 from storage.fetching.api import router as fetching_router
+from storage.importing.api import router as importing_router
 from storage.trees.api import router as trees_router
 from virt.errors import UserError
 
@@ -46,6 +47,7 @@ api.add_router("/isos", fetching_router)
 api.add_router("/isos", isos_router)
 api.add_router("/isos", trees_router)
 api.add_router("/isos", copies_router)
+api.add_router("/isos", importing_router)
 api.add_router("/networks", networks_router)
 api.add_router("/bridges", bridges_router)
 api.add_router("/guests", usage_router)

@@ -11,7 +11,9 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 app = Celery("kvmweb")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.autodiscover_tasks(["storage.fetching", "storage.trees", "guests.usage"])  # a room's jobs beside its own tasks.py
+app.autodiscover_tasks(  # a room's jobs beside its own tasks.py
+    ["storage.copies", "storage.fetching", "storage.importing", "storage.trees", "guests.usage"]
+)
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

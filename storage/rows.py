@@ -208,7 +208,8 @@ class IsoLine(_Used):
         """Whether the reader may make a guest from it."""
         volume = self.iso.volume
         is_there = volume.missing_since is None and volume.pool.is_active
-        return is_there and self.iso.is_iso9660 is not False and self.can_create
+        is_disc = self.iso.is_iso9660 is not False and self.iso.kind == Iso.Kind.ISO
+        return is_there and is_disc and self.can_create
 
     @property
     def badges(self) -> list[Badge]:

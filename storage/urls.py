@@ -3,6 +3,7 @@ from django.urls import path
 from . import copy_views, iso_views, pool_views, views
 from .copies import views as image_copy_views
 from .fetching import views as fetch_views
+from .importing import views as import_views
 from .trees import views as tree_views
 
 app_name = "storage"
@@ -18,6 +19,8 @@ urlpatterns = [
     path("isos/<int:pk>/system/", iso_views.iso_system, name="iso_system"),
     path("isos/<int:pk>/checksum/", iso_views.iso_checksum, name="iso_checksum"),
     path("isos/<int:pk>/copy/", image_copy_views.copy, name="iso_copy"),
+    path("isos/<int:pk>/look-inside/", import_views.inspect, name="inspect"),
+    path("isos/<int:pk>/import/", import_views.import_disks, name="import"),
     path("isos/<int:pk>/tree/", tree_views.publish, name="tree"),
     path("isos/<int:pk>/tree/withdraw/", tree_views.withdraw, name="tree_withdraw"),
     path("isos/<int:pk>/delete/", iso_views.iso_delete, name="iso_delete"),
