@@ -36,6 +36,7 @@ WORKING: dict[str, str | Promise] = {
     "change_guest": gettext_lazy("Changing"),
     "change_media": gettext_lazy("Changing the disc"),
     "delete_guest": gettext_lazy("Deleting"),
+    "restore_definition": gettext_lazy("Putting back a definition"),
 }
 
 

@@ -33,8 +33,9 @@ class Turn:
 
 
 def order_of(host: Host) -> list[AutostartEntry]:
-    """The guests that kvmweb starts with the host, first to last."""
-    return list(AutostartEntry.objects.filter(guest__host=host).select_related("guest").defer("guest__xml"))
+    """The guests that kvmweb starts with the host, first to last; those that are missing have no turn meanwhile."""
+    there = AutostartEntry.objects.filter(guest__host=host, guest__missing_since=None)
+    return list(there.select_related("guest").defer("guest__xml"))
 
 
 def set_order(host: Host, turns: Iterable[Turn], *, by: User) -> Job:

@@ -9,8 +9,8 @@ from accounts.models import User
 from guests import tasks
 from guests.models import Guest
 from hosts import maintenance
-from hosts.commands import can_run
 from hosts.models import Host
+from hosts.reaching.address import Address, Transport
 from hosts.services import require_enabled
 from jobs.models import Job, Ref
 from virt.errors import Invalid, NotSupported, WrongState
@@ -85,7 +85,8 @@ def power_host(
 
 def check_can_power(host: Host, verb: str) -> None:
     """Raise WrongState or NotSupported, saying why, where kvmweb cannot switch the machine."""
-    if host.is_local:
+    address = Address.parse(host.uri)
+    if address.transport == Transport.LOCAL:
         raise WrongState(
             _(
                 "kvmweb runs on %(host)s itself, as a user that may not restart the machine, and would go down with "
@@ -93,7 +94,7 @@ def check_can_power(host: Host, verb: str) -> None:
             )
             % {"host": host.name, "verb": verb}
         )
-    if not can_run(host):
+    if not address.is_ssh:
         raise NotSupported(
             _(
                 "%(host)s is not reached over SSH, so kvmweb cannot ask its systemd. Change its connection to SSH, or "

@@ -11,11 +11,10 @@ from guests.autostart import boots
 from guests.autostart import services as autostart
 from guests.autostart.services import Turn
 from guests.leftovers.rows import misfits
-from guests.leftovers.services import command_for, look
+from guests.leftovers.services import can_look, command_for, look
 from guests.models import Guest, Leftovers
 from guests.tasks import HOST_VERBS
 from hosts import maintenance
-from hosts.commands import can_run
 from hosts.models import Host
 from virt.errors import Invalid, UserError
 
@@ -119,13 +118,13 @@ def leftovers(request: HttpRequest, pk: int) -> HttpResponse:
         look(host, by=actor(request))
         return redirect("host_care:leftovers", host.pk)
     found = Leftovers.objects.filter(host=host).first()
-    can_look = can_run(host) and Host.objects.permitted(actor(request), "operate").filter(pk=pk).exists()
+    may_look = can_look(host) and Host.objects.permitted(actor(request), "operate").filter(pk=pk).exists()
     context = {
         "host": host,
         "misfits": misfits(host, actor(request)),
         "leftovers": found,
         "command": command_for(found) if found else "",
-        "can_look": can_look,
+        "can_look": may_look,
     }
     return render(request, "host_care/leftovers.html", context)
 

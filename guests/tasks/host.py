@@ -12,12 +12,13 @@ from guests.autostart.models import AutostartEntry
 from guests.models import Guest
 from hosts import commands
 from hosts.models import Host
+from hosts.reaching.address import Address
 from jobs.models import Job
 from jobs.runner import Cancelled, RunningJob
 from jobs.tasks import job_task
 from virt import domains as virt_domains
 from virt.connection import Connection
-from virt.errors import HostUnreachable, UserError
+from virt.errors import HostUnreachable, NotSupported, UserError
 
 from . import power
 
@@ -67,6 +68,8 @@ def power_host(
     """Restart the machine or power it off. With `shut_down` only when none of its guests runs any more."""
     host = Host.objects.get(pk=host_id)
     words = {"host": host.name}
+    if not Address.parse(host.uri).is_ssh:  # somebody changed its connection since: never our own machine
+        raise NotSupported(_("%(host)s is not reached over SSH any more.") % words)
     job.step(_("Asking systemd of %(host)s whether it is there") % words)
     commands.read(host, ["systemctl", "--version"])
     if shut_down:
@@ -85,9 +88,8 @@ def power_host(
 @job_task(soft_time_limit=24 * 3600)
 def autostart_guests(job: RunningJob, *, host_id: int) -> dict[str, Any]:
     """Start the guests of a host in their order, each after its delay. One that does not start holds up no other."""
-    entries = list(
-        AutostartEntry.objects.filter(guest__host=host_id).select_related("guest__host").order_by("position")
-    )
+    there = AutostartEntry.objects.filter(guest__host=host_id, guest__missing_since=None)
+    entries = list(there.select_related("guest__host").defer("guest__xml").order_by("position"))
     failed: list[str] = []
     for done, entry in enumerate(entries):
         guest = entry.guest

@@ -130,6 +130,9 @@ def test_the_machine_that_kvmweb_runs_on_is_left_alone(local_host, admin, client
     over_tcp = make_host("kvm-tcp", uri="qemu+tcp://192.0.2.1/system")
     with pytest.raises(NotSupported, match="SSH"):
         services.power_host(over_tcp, "poweroff", by=admin)
+    for number, uri in enumerate(("qemu:///session", "qemu+unix:///system?socket=/run/other", "test:///default")):
+        with pytest.raises((WrongState, NotSupported)):
+            services.power_host(make_host(f"kvm-{number}", uri=uri), "reboot", by=admin)
     client.force_login(admin)
     assert "kvmweb runs on local itself" in client.get(f"/hosts/{local_host.pk}/power/reboot/").content.decode()
     assert not Job.objects.exists()
@@ -288,6 +291,10 @@ def test_the_page_adds_moves_and_takes_out(client, local_host, operator, viewer)
     assert post(save="yes", **{f"delay-{guests[0].pk}": 5}) == [("a", 5), ("b", 30)]
     page = client.get(url).content.decode()
     assert "libvirt starts guests with their host all at once" in page
+    Guest.objects.filter(pk=guests[0].pk).update(missing_since=guests[0].first_seen_at)
+    assert post(save="yes") == [("b", 30)]  # one that is missing does not stand in the way of the others
+    Guest.objects.filter(pk=guests[0].pk).update(missing_since=None)
+    assert post(add="yes", guest=guests[0].pk, delay_s=1) == [("b", 30), ("a", 1)]
     assert post(remove=guests[0].pk) == [("b", 30)]
     assert client.post(url, {"up": guests[2].pk}).status_code == 422
     assert client.post(url, {"add": "yes", "guest": "x", "delay_s": -1}).status_code == 422

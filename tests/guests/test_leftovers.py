@@ -93,9 +93,11 @@ def test_files_that_no_guest_has_are_found_and_left_alone(operator, client, plac
 
 
 def test_a_host_without_commands_is_not_looked_into(operator, client, bearer, db):
+    session = make_host("kvm-session", uri="qemu:///session")
     host = make_host("kvm-tcp", uri="qemu+tcp://192.0.2.1/system")
-    with pytest.raises(NotSupported, match="SSH"):
-        services.look(host, by=operator)
+    for each in (host, session):  # a session's guests have their files elsewhere
+        with pytest.raises(NotSupported, match="SSH"):
+            services.look(each, by=operator)
     shown = client.get(f"/api/v1/hosts/{host.pk}/leftovers", **bearer).json()
     assert shown == {"misfits": [], "files": [], "problem": "", "looked_at": None}
     assert client.post(f"/api/v1/hosts/{host.pk}/leftovers", **bearer).json()["code"] == "not_supported"
