@@ -20,6 +20,7 @@ from .session import Session
 log = structlog.get_logger(__name__)
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.3, 15.0
+REFUSED_RETRY_S, REFUSED_WITHIN_S = 4.0, 1.0  # a host that says no at once costs little, and is often back at once
 LANES = ("guests", "pools", "samples", "agents")
 
 
@@ -45,7 +46,9 @@ class HostWatch:
             while True:
                 begin = time.monotonic()
                 await self._attempt()
-                retry_s = FIRST_RETRY_S if time.monotonic() - begin > LAST_RETRY_S else min(LAST_RETRY_S, retry_s * 2)
+                took_s = time.monotonic() - begin
+                most_s = REFUSED_RETRY_S if took_s < REFUSED_WITHIN_S else LAST_RETRY_S
+                retry_s = FIRST_RETRY_S if took_s > LAST_RETRY_S else min(most_s, retry_s * 2)
                 await self._pause(retry_s * random.uniform(0.6, 1.0))  # noqa: S311 - so that many hosts take turns
         finally:
             for lane in self._lanes:

@@ -42,6 +42,8 @@ def farm(count: int) -> Iterator[PrivateDaemon]:
             daemon.kill()
             _copy_definition(home / "home/.config/libvirt/qemu", count)
             daemon.start()
+            for path in (home / "run", daemon.socket.parent):
+                path.chmod(0o755)  # for the processes of a stack, which are another user's
             yield daemon
     finally:
         shutil.rmtree(home)

@@ -1,4 +1,4 @@
-"""`script/bench [pages|history|console|upload|jobs …]`: run the measurements and say which limits hold."""
+"""`script/bench [pages|history|watcher|blackholes|…]`: run the measurements and say which limits hold."""
 
 import importlib
 import sys
@@ -8,6 +8,8 @@ from .table import show
 ALL = {
     "pages": "Pages",
     "history": "History",
+    "watcher": "The watcher",
+    "blackholes": "Hosts that are black holes",
     "jobs": "Jobs against the bare libvirt call",
     "upload": "Uploads",
     "upload_remote": "Uploads into a pool of another host",

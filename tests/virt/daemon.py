@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 USER = "nobody"
 START_TIMEOUT_S = 30
@@ -30,11 +31,17 @@ class PrivateDaemon:
     def start(self) -> None:
         """Start it, and return when it listens."""
         account = pwd.getpwnam(USER)
+        owner = [f"-o{account.pw_uid}", f"-g{account.pw_gid}"] if os.geteuid() == 0 else []
         for name in ("run", "home"):
             path = self._directory / name
             path.mkdir(mode=0o700, exist_ok=True)
             if os.geteuid() == 0:
                 os.chown(path, account.pw_uid, account.pw_gid)
+        config = self._directory / "home/.config/libvirt/libvirtd.conf"
+        if not config.exists():  # without a UUID of its own it makes up another one at each start
+            subprocess.run(["install", "-d", "-m700", *owner, config.parent.parent, config.parent], check=True)
+            config.write_text(f'host_uuid = "{uuid4()}"\nunix_sock_rw_perms = "0777"\nauth_unix_rw = "none"\n')
+            config.chmod(0o644)
         self.socket.unlink(missing_ok=True)
         home = str(self._directory / "home")
         self._process = subprocess.Popen(
