@@ -6,7 +6,8 @@ import pytest
 from django.urls import reverse
 
 from hosts.hardware import rows
-from hosts.models import Host, HostDevice, HostReport
+from hosts.hardware.models import HostDevice, HostReport
+from hosts.models import Host
 from virt import connection
 from virt.types import NetDetails, NodeDevice, PciDetails
 

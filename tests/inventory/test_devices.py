@@ -3,7 +3,8 @@
 import pytest
 from django.utils import timezone
 
-from hosts.models import Host, HostDevice, HostReport
+from hosts.hardware.models import HostDevice, HostReport
+from hosts.models import Host
 from tests.inventory.conftest import ALIAS, wait_for
 
 pytestmark = pytest.mark.libvirt
