@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from hosts.maintenance import require_open
 from jobs.models import Job, Ref
 from virt import validate
 from virt.errors import Invalid, VolumeInUse, WrongState
@@ -25,8 +26,10 @@ def copy_volume(
     """Copy a volume into `pool`, which may be on another host, converting it where `image_format` is another one.
 
     A disk of a running guest is copied as it is at the copy's end. Nothing below it is needed by the copy.
-    Raises Invalid (field "name", "format" or "preallocation"), VolumeExists, PoolFull, WrongState or Busy.
+    Raises Invalid (field "name", "format" or "preallocation"), VolumeExists, PoolFull, WrongState, HostInMaintenance or
+    Busy.
     """
+    require_open(pool.host)
     wanted = _wanted(volume, pool, name, image_format, preallocation)
     if pool.host_id != volume.pool.host_id:
         _check_can_leave(volume, wanted["image_format"])

@@ -4,6 +4,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.permissions import require
+from hosts.maintenance import require_open
 from jobs.live import publish
 from jobs.models import Job, Ref
 from storage import catalogue
@@ -25,8 +26,9 @@ def fetch_image(pool: Pool, url: str, *, by: User, name: str = "", checksum: str
 
     `checksum` is a SHA-256 or SHA-512 of the file as it is published, `checksum_url` the vendor's list of them; one of
     the two. Raises Invalid (field "url", "name", "checksum" or "checksum_url"), AddressRefused, VolumeExists,
-    WrongState.
+    WrongState or HostInMaintenance.
     """
+    require_open(pool.host)
     parts = parse_url(url)
     if checksum_url:
         parse_url(checksum_url, field="checksum_url")

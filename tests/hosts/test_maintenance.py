@@ -10,7 +10,10 @@ from guests.plan import NewGuest
 from hosts import maintenance
 from hosts.maintenance import HostInMaintenance
 from jobs.models import Job
+from storage import copying
 from storage import services as storage
+from storage.fetching import services as fetching
+from storage.models import Volume
 from tests.guests.rows import make_guest, make_host, make_pool
 
 
@@ -34,6 +37,11 @@ def test_nothing_new_is_placed_and_what_is_there_goes_on(host, admin, operator):
         planned(host, operator)
     with pytest.raises(HostInMaintenance):
         storage.create_volume(host.pools.get(), "data.qcow2", 2**30, by=operator)
+    disk = Volume.objects.create(pool=host.pools.get(), name="a.qcow2", path="/srv/store/a.qcow2", format="qcow2")
+    with pytest.raises(HostInMaintenance):
+        copying.copy_volume(disk, disk.pool, "b.qcow2", by=operator)
+    with pytest.raises(HostInMaintenance):
+        fetching.fetch_image(disk.pool, "https://example.org/a.qcow2", by=operator)
     assert services.power(host.guests.get(), "shutdown", by=operator).status == "queued"
     since = host.maintenance_since
     maintenance.enter(host, by=admin, reason="other")
