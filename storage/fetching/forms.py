@@ -1,7 +1,8 @@
 """The form that fetches an image. What a value must be is checked by the service, once for pages and scripts."""
 
 from django import forms
-from django.db.models import QuerySet
+from django.conf import settings
+from django.db.models import Case, QuerySet, When
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy
 
@@ -47,9 +48,10 @@ class FetchForm(ServiceForm):
 
 
 def pools_for(user: User) -> QuerySet[Pool]:
-    """The started pools into which `user` may put something."""
+    """The started pools into which `user` may put something, libraries first and the oldest host before others."""
     started = Pool.objects.permitted(user, "create").filter(missing_since=None, is_active=True)
-    return started.select_related("host").order_by("host__name", "name")
+    is_library = Case(When(target_path=settings.ISO_DIR, then=0), default=1)
+    return started.select_related("host").order_by(is_library, "host_id", "name")
 
 
 def pool_label(pool: Pool) -> str:
