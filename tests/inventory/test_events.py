@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from guests.models import Guest
+from guests.models import DefinitionVersion, Guest
 from networking.models import Network
 from storage.models import Pool, Volume
 from tests.inventory.conftest import ALIAS, Listener, wait_for
@@ -21,6 +21,12 @@ def guest(uuid: str) -> Any:
 def state_of(uuid: str) -> str:
     row = guest(uuid)
     return row.state if row else ""
+
+
+def kept(uuid: str) -> list[tuple[int, str]]:
+    """The definitions that are kept of a guest, and who made them."""
+    rows = DefinitionVersion.objects.using(ALIAS).filter(guest__uuid=uuid).order_by("number")
+    return list(rows.values_list("number", "origin"))
 
 
 def test_a_guest_is_followed_from_its_definition_to_its_end(watched, new_guest, virsh):
@@ -39,6 +45,7 @@ def test_a_guest_is_followed_from_its_definition_to_its_end(watched, new_guest, 
 
     virsh("domrename", name, f"{name}-b")
     wait_for(lambda: guest(uuid).name == f"{name}-b", SOON_S)
+    assert kept(uuid) == [(1, "first"), (2, "outside")]
 
     virsh("undefine", uuid)
     wait_for(lambda: state_of(uuid) == "missing", SOON_S)
@@ -50,6 +57,7 @@ def test_a_change_that_libvirt_tells_nobody_of_is_found(watched, new_guest, virs
     wait_for(lambda: guest(uuid), SOON_S)
     virsh("setmaxmem", uuid, "32M", "--config")
     wait_for(lambda: guest(uuid).memory_mib == 32, 30)
+    assert kept(uuid) == [(1, "first"), (2, "outside")]
 
 
 def test_a_guest_that_comes_back_gets_its_row_again(watched, new_guest, virsh, tmp_path):
