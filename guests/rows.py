@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import User
+from accounts.permissions import may
 from hosts.models import Host
 from jobs.models import Job, JobObject
 
@@ -123,7 +124,7 @@ def _rows(found: list[Guest], user: User, columns: Collection[str]) -> list[Row]
     networks = _networks(pks) if "network" in columns else {}
     held = JobObject.objects.filter(kind="guest", object_id__in=pks, held=True).select_related("job")
     jobs = {each.object_id: each.job for each in held}
-    operable = set(Guest.objects.permitted(user, "operate").filter(pk__in=pks).order_by().values_list("pk", flat=True))
+    operable = set(pks) if may(user, "operate") else _operable(pks, user)
     page = _Page({guest.host_id: guest.host for guest in found})
     made = []
     for guest in found:
@@ -145,6 +146,11 @@ def _rows(found: list[Guest], user: User, columns: Collection[str]) -> list[Row]
         )
         made.append(row)
     return made
+
+
+def _operable(pks: list[int], user: User) -> set[int]:
+    permitted = Guest.objects.permitted(user, "operate").filter(pk__in=pks)
+    return set(permitted.order_by().values_list("pk", flat=True))
 
 
 def _disk_sizes(pks: list[int]) -> dict[int, tuple[int | None, int | None]]:

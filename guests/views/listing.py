@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from accounts.permissions import may
 from accounts.rest import actor
 from guests import facets, verbs
 from guests.facets import FACETS, MENUS
@@ -43,7 +44,7 @@ def guest_list(request: HttpRequest) -> HttpResponse:
         "view_new_url": f"{reverse('guests:view_new')}?{address.urlencode()}",
         "columns_url": f"{reverse('guests:columns')}?{address.urlencode()}",
         "sizes": PER_PAGE,
-        "can_create": Host.objects.permitted(user, "create").exists(),
+        "can_create": may(user, "create") or Host.objects.permitted(user, "create").exists(),
         "bulk_verbs": [verbs.VERBS[name] for name in verbs.BULK],
     }
     template = "guests/_list.html" if request.headers.get("HX-Request") else "guests/list.html"
@@ -87,16 +88,16 @@ def menu_of(request: HttpRequest, guest: Guest) -> dict[str, Any]:
     user = actor(request)
     mine = Guest.objects.filter(pk=guest.pk)
 
-    def may(action: str) -> bool:
+    def allowed(action: str) -> bool:
         return bool(mine.permitted(user, action).exists())
 
-    can_operate = may("operate")
+    can_operate = allowed("operate")
     return {
         "guest": guest,
         "verbs": verbs.offered(guest) if can_operate else [],
         "can_operate": can_operate,
-        "can_open_console": guest.is_on and may("console"),
-        "can_configure": not guest.is_missing and guest.state != Guest.State.CREATING and may("configure"),
-        "can_delete": not guest.is_missing and guest.state != Guest.State.CREATING and may("delete"),
-        "can_forget": guest.is_missing and may("administer"),
+        "can_open_console": guest.is_on and allowed("console"),
+        "can_configure": not guest.is_missing and guest.state != Guest.State.CREATING and allowed("configure"),
+        "can_delete": not guest.is_missing and guest.state != Guest.State.CREATING and allowed("delete"),
+        "can_forget": guest.is_missing and allowed("administer"),
     }
