@@ -9,9 +9,9 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from hosts.models import Host
+from storage.checks import check_format
 from storage.models import Iso, Pool, Volume
 from storage.rules import FILE_POOLS, check_active, check_room, check_unused
-from storage.services import check_format
 from virt import validate
 from virt.errors import Invalid, PoolFull
 from virt.types import OsTraits

@@ -167,21 +167,22 @@ def create_volume(
     wanted = VolumeXML(name=name, capacity_bytes=capacity_bytes, format=image_format)
     with pool.host.connect() as conn:
         if backing_id:
-            wanted = replace(wanted, **_backing(job, conn, backing_id))
+            path, below = _backing(job, conn, backing_id)
+            wanted = replace(wanted, backing_path=path, backing_format=below)
         job.step(_("Creating %(name)s in the pool %(pool)s") % {"name": name, "pool": pool.name})
         made, row = make_volume(job, pool.host, conn, pool.name, wanted, preallocation=preallocation)
     return {"volume_id": row.pk, "path": made.path, "capacity_bytes": made.capacity_bytes}
 
 
-def _backing(job: RunningJob, conn: Connection, backing_id: int) -> dict[str, str]:
-    """What the document of an overlay says of the image below it, which is looked at first."""
+def _backing(job: RunningJob, conn: Connection, backing_id: int) -> tuple[str, str]:
+    """Path and format of the image below an overlay, which is looked at first."""
     backing = Volume.objects.select_related("pool").get(pk=backing_id)
     job.step(_("Looking at %(name)s") % {"name": backing.name})
     image_check.check_image(conn, backing.pool.name, backing.name)
     info = volumes.volume_info(conn, backing.pool.name, backing.name)
     if writers := [use.guest for use in disk_users.disk_uses(conn, info.path) if use.is_top and not use.is_readonly]:
         raise in_use_by(backing.name, writers)
-    return {"backing_path": info.path, "backing_format": info.format or "raw"}
+    return info.path, info.format or "raw"
 
 
 @job_task()

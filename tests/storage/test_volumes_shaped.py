@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hosts.models import Host
 from jobs.models import Job
 from storage import services
 from storage.inventory import refresh_pool
@@ -85,6 +86,26 @@ def test_a_copy_is_the_same_in_another_format_and_needs_nothing_below(new_pool, 
     subprocess.run(["qemu-img", "compare", top.path, back.result["path"]], check=True, capture_output=True)
     with pytest.raises(VolumeExists):
         services.copy_volume(copy, there, "back.qcow2", by=admin)
+
+
+@pytest.mark.parametrize("image_format", ["raw", "qcow2"])
+def test_a_copy_goes_to_another_host_byte_by_byte(new_pool, admin, image_format):
+    here, there = new_pool(), new_pool()
+    there.host = Host.objects.create(name="other", uri="qemu+unix:///system", state="connected")
+    there.save()
+    volume = make(here, admin, "disk", 16, image_format)
+    io(volume.path, "write -P 5 1M 3M", image_format=image_format)
+    job = run(services.copy_volume(volume, there, "disk", by=admin))
+    assert job.status == "succeeded", job.error
+    copy = Volume.objects.get(pk=job.result["volume_id"])
+    assert (copy.pool.host.name, copy.format, copy.capacity_bytes) == ("other", image_format, 16 * MIB)
+    compare = ["qemu-img", "compare", "-f", image_format, "-F", image_format, volume.path, copy.path]
+    subprocess.run(compare, check=True, capture_output=True)
+    with pytest.raises(Invalid):
+        services.move_volume(volume, there, by=admin)
+    other = "raw" if image_format == "qcow2" else "qcow2"
+    with pytest.raises(Invalid):
+        services.copy_volume(volume, there, "other", by=admin, image_format=other)
 
 
 def test_a_disk_is_converted_in_its_pool(pool, admin):
