@@ -6,6 +6,7 @@ host. What the rows rest on is read by the watcher and by the job "examine_host"
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from hosts.hardware.models import HostDevice, HostReport
 from hosts.models import Host
@@ -56,12 +57,9 @@ __all__ = [
 
 def seen(host: Host, *, pools: Sequence[PoolRow], networks: Sequence[str], report: HostReport | None = None) -> Seen:
     """What the checks of a host rest on. `networks` are the names of its active virtual networks."""
-    details = dict(report.details) if report else {}
-    if details:
-        details |= _devices(host)
     return Seen(
         host=host,
-        details=details,
+        details=report.details if report else {},
         readings=Readings(report.readings if report else {}),
         pools=pools,
         networks=networks,
@@ -87,6 +85,8 @@ def of(given: Seen) -> list[Check]:
 
 def features_of(given: Seen, found: Sequence[Check]) -> list[Feature]:
     """The compatibility sheet of a host; `found` are its checks."""
+    if given.details:
+        given = replace(given, details={**given.details, **_devices(given.host)})
     return features.sheet(given, found)
 
 
@@ -108,11 +108,11 @@ def counted(found: Sequence[Check]) -> dict[str, int]:
 
 
 def _devices(host: Host) -> dict[str, bool]:
-    """Which kinds of devices it has, in one query."""
-    kinds = dict(HostDevice.objects.filter(host=host, kind__in=["usb", "pci"]).values_list("kind", "kind").distinct())
-    cards = HostDevice.objects.filter(host=host, kind="pci")
+    """Which devices it has that features need."""
+    devices = HostDevice.objects.filter(host=host)
+    cards = devices.filter(kind="pci")
     return {
-        "has_usb": "usb" in kinds,
+        "has_usb": devices.filter(kind="usb").exists(),
         "has_sriov": cards.filter(details__virtual_functions_max__gt=0).exists(),
         "has_mediated": cards.exclude(details__mediated_types=[]).filter(details__has_key="mediated_types").exists(),
     }

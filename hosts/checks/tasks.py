@@ -73,7 +73,10 @@ def examine_old() -> None:
 def examine_quietly(host_id: int) -> None:
     """Look around on one host. No job: nobody asked for it."""
     host = Host.objects.filter(pk=host_id).first()
-    if host and (error := look_around(host)):
+    if host is None:
+        return
+    HostReport.objects.update_or_create(host=host, defaults={"readings_tried_at": timezone.now()})  # one at a time
+    if error := look_around(host):
         log.info("checks not read", host=host.name, error=str(error))
 
 

@@ -206,6 +206,10 @@ def test_features_say_why_and_which_check_bears_on_them(host):
     assert "9.0.0" in found["snapshot_revert"].because
     assert found["numa"].available is True
     assert found["secure_boot"].available is True
+    assert found["usb_passthrough"].available is False
+    host.devices.create(name="usb_1_4", kind="usb", address="001:005")
+    again = {feature.code: feature for feature in checks.features_of(given, [])}
+    assert again["usb_passthrough"].available is True
     known = set(found)
     for check in checks.of(given):
         assert set(check.features) <= known, check.code
