@@ -128,7 +128,9 @@ def _event_to_row(stack: Stack, daemon: PrivateDaemon, name: str) -> list[float]
         for number in range(EVENTS):
             begin = time.time()
             domain.resume() if number % 2 else domain.suspend()
-            page.wait_for_function(f"window.changes.length > {number}", timeout=20_000)
+            while page.evaluate("window.changes.length") <= number:
+                assert time.time() - begin < 20, "the row did not change"
+                page.wait_for_timeout(20)
             delays.append(page.evaluate(f"window.changes[{number}]") - begin)
             page.wait_for_timeout(700)
         browser.close()
