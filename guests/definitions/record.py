@@ -35,6 +35,7 @@ class _Latest:
     number: int
     seen_at: datetime
     libvirt_version: str
+    digest: str
 
 
 def keep_changed(host: Host, changes: "Changes", seen: Mapping[UUID, DomainInfo]) -> None:
@@ -63,30 +64,32 @@ def remember_reads(guests: Mapping[UUID, Guest], seen: Mapping[UUID, DomainInfo]
 
 def _keep(host: Host, guests: Mapping[int, Guest], seen: Mapping[UUID, DomainInfo]) -> set[int]:
     # The lock makes two processes that read the same change write one version of it.
-    locked = Guest.objects.select_for_update().filter(pk__in=list(guests)).order_by("pk").values_list("pk", "xml")
-    before = {pk: xml for pk, xml in locked if xml and xml != guests[pk].xml}
+    locked = Guest.objects.select_for_update().filter(pk__in=list(guests)).order_by("pk")
+    rows = [row for row in locked.values_list("pk", "xml", "persistent") if row[1] and row[1] != guests[row[0]].xml]
+    before = {pk: xml if was_persistent else "" for pk, xml, was_persistent in rows}  # a transient guest had none
     if not before:
         return set()
     latest = _latest(before)
     read = {pk: _moment(seen[guests[pk].uuid]) for pk in before}
     outdated = {pk for pk in before if pk in latest and read[pk] < latest[pk].seen_at}
-    changed = [pk for pk in before if pk not in outdated]
+    new = {pk: digest_of(guests[pk].xml) for pk in before if pk not in outdated}
+    changed = [pk for pk in new if (latest[pk].digest != new[pk] if pk in latest else before[pk])]
     authors = _authors(changed)
-    texts = _texts({pk: (before[pk], guests[pk].xml) for pk in changed})
+    texts = _texts({pk: ((guests[pk].xml,) if pk in latest else (before[pk], guests[pk].xml)) for pk in changed})
     libvirt_version = str(host.facts.get("libvirt_version", ""))[:32]
     made: list[DefinitionVersion] = []
     for pk in changed:
         guest, last = guests[pk], latest.get(pk)
         if last is None:
-            last = _Latest(1, guest.first_seen_at, "")
-            first = texts[pk, digest_of(before[pk])]
+            last = _Latest(1, guest.first_seen_at, "", digest_of(before[pk]))
+            first = texts[pk, last.digest]
             made.append(
                 DefinitionVersion(guest=guest, number=1, text_id=first, seen_at=last.seen_at, origin=Origin.FIRST)
             )
         version = DefinitionVersion(
             guest=guest,
             number=last.number + 1,
-            text_id=texts[pk, digest_of(guest.xml)],
+            text_id=texts[pk, new[pk]],
             seen_at=read[pk],
             earliest_at=_earliest(pk, last),
             libvirt_version=libvirt_version,
@@ -134,10 +137,8 @@ def _known_texts(wanted: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int
 
 def _latest(pks: Iterable[int]) -> dict[int, _Latest]:
     rows = DefinitionVersion.objects.filter(guest__in=list(pks)).order_by("guest_id", "number")
-    return {
-        pk: _Latest(number, seen_at, libvirt_version)
-        for pk, number, seen_at, libvirt_version in rows.values_list("guest_id", "number", "seen_at", "libvirt_version")
-    }
+    columns = ("guest_id", "number", "seen_at", "libvirt_version", "text__digest")
+    return {pk: _Latest(*values) for pk, *values in rows.values_list(*columns)}
 
 
 def _earliest(pk: int, last: _Latest) -> datetime:

@@ -141,6 +141,25 @@ def test_starting_and_stopping_is_no_change(new_domain, ready_host, conn, virsh)
     assert origins(guest) == [(1, "first")]
 
 
+def test_what_a_transient_guest_is_counts_for_nothing(new_domain, ready_host, conn, virsh, tmp_path):
+    guest = refresh_guest(ready_host, conn, new_domain())
+    (tmp_path / "guest.xml").write_text(virsh("dumpxml", "--inactive", guest.name))
+    virsh("undefine", guest.name)
+    virsh("create", str(tmp_path / "guest.xml"))
+    guest = refresh_guest(ready_host, conn, guest.uuid)
+    assert not guest.persistent
+    virsh("define", str(tmp_path / "guest.xml"))
+    guest = refresh_guest(ready_host, conn, guest.uuid)
+    assert origins(guest) == [(1, "first")]
+    virsh("desc", guest.name, "--config", "--title", "x")
+    refresh_guest(ready_host, conn, guest.uuid)
+    (tmp_path / "guest.xml").write_text(virsh("dumpxml", "--inactive", guest.name))
+    virsh("undefine", guest.name)
+    refresh_guest(ready_host, conn, guest.uuid)
+    virsh("define", str(tmp_path / "guest.xml"))
+    assert origins(refresh_guest(ready_host, conn, guest.uuid)) == [(2, "outside"), (1, "first")]
+
+
 def test_only_so_many_are_kept_and_each_text_once(new_domain, ready_host, conn, virsh, monkeypatch):
     monkeypatch.setattr("guests.definitions.record.MOST_VERSIONS", 3)
     guest = refresh_guest(ready_host, conn, new_domain())
