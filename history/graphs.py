@@ -112,7 +112,6 @@ class Graphs:
 
     url: str
     range: str
-    step_s: int
     is_empty: bool
     graphs: list[Graph]
 
@@ -131,7 +130,7 @@ def graphs(kind: Kind, pk: int, asked: str, url: str) -> Graphs:
         known = [line for line in lines if line.highest is not None]
         if known or read.is_empty:
             made.append(Graph(title=plan.title, unit=plan.unit, lines=known or lines, top=plan.top, note=plan.note))
-    return Graphs(url=url, range=range_, step_s=read.step_s, is_empty=read.is_empty, graphs=made)
+    return Graphs(url=url, range=range_, is_empty=read.is_empty, graphs=made)
 
 
 def _line(read: store.History, series: str, label: Promise, number: int) -> Line:

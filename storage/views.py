@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.rest import actor
+from history.forecast import full_in_s
 from history.graphs import graphs
 from history.series import POOL
 from virt.errors import Invalid, UserError
@@ -44,12 +45,13 @@ def pools(request: HttpRequest) -> HttpResponse:
 @require_GET
 def pool(request: HttpRequest, pk: int) -> HttpResponse:
     found = _pool(request, pk, "view")
-    context = {"line": pool_lines(actor(request), [found])[0]}
+    context: dict[str, Any] = {"line": pool_lines(actor(request), [found])[0]}
     if request.headers.get("HX-Request"):
         return render(request, "storage/_pool.html", context)
     address = reverse("api:pool_history", args=[found.pk])
     shown = graphs(POOL, found.pk, request.GET.get("range", ""), address)
-    return render(request, "storage/pool.html", {**context, "graphs": shown, **_volumes_context(request, found)})
+    context |= {"graphs": shown, "full_in_s": full_in_s(found.pk), **_volumes_context(request, found)}
+    return render(request, "storage/pool.html", context)
 
 
 @require_GET
