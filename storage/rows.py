@@ -24,6 +24,7 @@ from .rules import FILE_POOLS, FORMATS, Users, users_of
 
 NEW_FOR = timedelta(days=1)
 SHOWN_GUESTS = 50
+PACKED = (".gz", ".bz2", ".xz", ".zst")
 LONGEST_CHAIN = 20
 
 
@@ -202,6 +203,10 @@ class IsoLine(_Used):
     @property
     def added_by(self) -> str | None:
         return self.iso.added_by.username if self.iso.added_by else None
+
+    @property
+    def is_packed(self) -> bool:
+        return self.iso.name.lower().endswith(PACKED)
 
     @property
     def can_install(self) -> bool:

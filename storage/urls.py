@@ -20,6 +20,7 @@ urlpatterns = [
     path("isos/<int:pk>/checksum/", iso_views.iso_checksum, name="iso_checksum"),
     path("isos/<int:pk>/copy/", image_copy_views.copy, name="iso_copy"),
     path("isos/<int:pk>/look-inside/", import_views.inspect, name="inspect"),
+    path("isos/<int:pk>/unpack/", import_views.unpack, name="unpack"),
     path("isos/<int:pk>/import/", import_views.import_disks, name="import"),
     path("isos/<int:pk>/tree/", tree_views.publish, name="tree"),
     path("isos/<int:pk>/tree/withdraw/", tree_views.withdraw, name="tree_withdraw"),

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -18,7 +17,7 @@ from virt.errors import UserError
 from .checksums import Wanted, from_list
 from .download import Download, fetch_text
 from .errors import AddressRefused, FetchFailed
-from .unpack import name_from, packed_as, unpacked
+from .unpack import name_from, packed_as, unpacked, with_head
 
 DAY_S = 24 * 3600
 
@@ -111,23 +110,13 @@ class _Measured:
 
 def _image(source: _Measured, room_bytes: int) -> tuple[Iterator[bytes], bytes, bool]:
     """The bytes of the image, unpacked where they are packed; its first ones; whether it was packed."""
-    packed, head = _with_head(iter(source), 6)
+    packed, head = with_head(iter(source), 6)
     kind = packed_as(head)
     if not kind:
-        chunks, head = _with_head(packed, image_guard.HEAD_BYTES)
+        chunks, head = with_head(packed, image_guard.HEAD_BYTES)
         return chunks, head, False
-    chunks, head = _with_head(unpacked(packed, kind, limit_bytes=max(room_bytes, 0)), image_guard.HEAD_BYTES)
+    chunks, head = with_head(unpacked(packed, kind, limit_bytes=max(room_bytes, 0)), image_guard.HEAD_BYTES)
     return chunks, head, True
-
-
-def _with_head(chunks: Iterator[bytes], length: int) -> tuple[Iterator[bytes], bytes]:
-    """The same chunks, and at least their first `length` bytes, where there are as many."""
-    first: list[bytes] = []
-    held = 0
-    while held < length and (chunk := next(chunks, None)) is not None:
-        first.append(chunk)
-        held += len(chunk)
-    return chain(first, chunks), b"".join(first)
 
 
 def _differs(name: str, wanted: Wanted, found: str) -> FetchedDiffers:

@@ -4,6 +4,7 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -98,6 +99,16 @@ def unpacked(chunks: Iterable[bytes], kind: str, *, limit_bytes: int) -> Iterato
                 yield piece
     if not unpacker.eof:
         raise NotUnpacked(_("The file is packed and ends too early: a part of it is missing. Get it again."))
+
+
+def with_head(chunks: Iterator[bytes], length: int) -> tuple[Iterator[bytes], bytes]:
+    """The same chunks, and at least their first `length` bytes, where there are as many."""
+    first: list[bytes] = []
+    held = 0
+    while held < length and (chunk := next(chunks, None)) is not None:
+        first.append(chunk)
+        held += len(chunk)
+    return chain(first, chunks), b"".join(first)
 
 
 def _step(unpacker: _Unpacker, data: bytes) -> bytes:

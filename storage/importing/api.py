@@ -32,6 +32,12 @@ def inspect_appliance(request: HttpRequest, iso_id: int, response: HttpResponse)
     return accepted(response, services.inspect_appliance(_iso(request, iso_id, "operate"), by=actor(request)))
 
 
+@router.post("/{int:iso_id}/unpack", response={202: JobOut, ERRORS: Problem})
+def unpack_image(request: HttpRequest, iso_id: int, response: HttpResponse) -> Status[Job]:
+    """Unpack an image (.gz, .bz2, .xz, .zst) into a new one beside it: the job's result has its `iso_id`."""
+    return accepted(response, services.unpack_image(_iso(request, iso_id, "create"), by=actor(request)))
+
+
 @router.post("/{int:iso_id}/import", response={202: JobOut, ERRORS: Problem})
 def import_disks(request: HttpRequest, iso_id: int, body: ImportIn, response: HttpResponse) -> Status[Job]:
     """Convert the disks into volumes that guests can be made with: the job's result has `volume_ids`."""

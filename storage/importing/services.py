@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from jobs.models import Job, Ref
 from storage.checks import check_format
+from storage.fetching.unpack import name_from
 from storage.making import exists_already
 from storage.models import Iso, Pool
 from storage.rules import check_active, check_room
@@ -26,6 +27,24 @@ def inspect_appliance(iso: Iso, *, by: User) -> Job:
         by=by,
         objects=[Ref("iso", iso.pk, iso.name, exclusive=True)],
         iso_id=iso.pk,
+    )
+
+
+def unpack_image(iso: Iso, *, by: User) -> Job:
+    """Unpack a packed image (.gz, .bz2, .xz, .zst) into a new one beside it. Raises Invalid, VolumeExists or Busy."""
+    _check_there(iso)
+    pool, name = iso.volume.pool, name_from(iso.name)
+    if name == iso.name:
+        raise Invalid(_("%(name)s is not packed: its name ends in none of .gz, .bz2, .xz, .zst.") % {"name": iso.name})
+    if pool.volumes.filter(name=name, missing_since=None).exists():
+        raise exists_already(name, pool.name)
+    return Job.start(
+        tasks.unpack_image,
+        title=_("Unpack %(name)s") % {"name": iso.name},
+        by=by,
+        objects=[Ref("iso", iso.pk, iso.name, exclusive=True), Ref("pool", pool.pk, pool.name)],
+        iso_id=iso.pk,
+        name=validate.volume_name(name),
     )
 
 

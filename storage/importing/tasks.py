@@ -1,5 +1,6 @@
 """The jobs that look into an appliance and make disks of it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -7,11 +8,14 @@ from django.utils.translation import gettext as _
 from jobs.live import publish
 from jobs.tasks import RunningJob, job_task
 from storage import media
+from storage.content import RESERVE_BYTES, Progress, check_fits, find_pool, write_volume
 from storage.copy_tasks import reporter
+from storage.fetching.unpack import packed_as, unpacked, with_head
 from storage.inventory import refresh_pool
+from storage.library import add_image
 from storage.making import make_volume
 from storage.models import Iso, Pool, Volume
-from virt import appliance, disk_copy, foreign_disk
+from virt import appliance, disk_copy, foreign_disk, image_guard
 from virt.connection import Connection
 from virt.disk_copy import Image
 from virt.foreign_disk import ForeignDisk
@@ -30,6 +34,30 @@ def inspect_appliance(job: RunningJob, *, iso_id: int) -> dict[str, Any]:
     Iso.objects.filter(pk=iso_id).update(found=found)
     publish(f"iso-{iso_id}", "isos")
     return found
+
+
+@job_task(soft_time_limit=DAY_S)
+def unpack_image(job: RunningJob, *, iso_id: int, name: str) -> dict[str, Any]:
+    """Unpack an image of the library (.gz, .bz2, .xz, .zst) into a new one beside it. On any failure nothing stays."""
+    iso = Iso.objects.select_related("volume__pool__host").get(pk=iso_id)
+    with iso.volume.pool.host.connect() as conn, iso.volume.pool.host.connect() as there:
+        pool = find_pool(iso.volume.pool.host, there, iso.volume.pool.name)
+        check_fits(pool, name, None)
+        with media.open_image(conn, iso.volume) as image:
+            kind = packed_as(image.read(0, 6))
+            if not kind:
+                raise appliance.NotImportable(_("%(name)s is not packed.") % {"name": iso.name})
+            step = _("Unpacking %(name)s into %(new)s")
+            job.step(step % {"name": iso.name, "new": name}, done=0, total=image.size)
+            packed = _counted(image, Progress(job, image.size))
+            chunks, head = with_head(
+                unpacked(packed, kind, limit_bytes=max(pool.available_bytes - RESERVE_BYTES, 0)),
+                image_guard.HEAD_BYTES,
+            )
+            image_guard.check_references(head, name)
+            volume, sha256 = write_volume(job, there, pool, name, chunks, size=None, on_progress=lambda _done: None)
+        new = add_image(there, volume, sha256, by=job.row.created_by)
+    return {"iso_id": new.pk, "volume_id": volume.pk}
 
 
 @job_task(soft_time_limit=DAY_S)
@@ -68,6 +96,14 @@ def import_disks(job: RunningJob, *, iso_id: int, pool_id: int, name: str, image
 def disk_name(name: str, number: int, disks: int, image_format: str) -> str:
     """The name of a volume that the import makes."""
     return f"{name}.{image_format}" if disks == 1 else f"{name}-disk{number}.{image_format}"
+
+
+def _counted(image: media.Image, progress: Progress) -> Iterator[bytes]:
+    done = 0
+    for chunk in image.chunks():
+        done += len(chunk)
+        progress(done)
+        yield bytes(chunk)
 
 
 def _look(conn: Connection, iso: Iso) -> appliance.Appliance:

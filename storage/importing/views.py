@@ -19,6 +19,11 @@ def inspect(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(found)
 
 
+@require_POST
+def unpack(request: HttpRequest, pk: int) -> HttpResponse:
+    return redirect(services.unpack_image(_iso(request, pk, "create"), by=actor(request)))
+
+
 @require_http_methods(["GET", "POST"])
 def import_disks(request: HttpRequest, pk: int) -> HttpResponse:
     user, found = actor(request), _iso(request, pk, "view")

@@ -1,5 +1,6 @@
 """Machines and disks of other hypervisors: looked into, refused where they lead elsewhere, converted, nothing left."""
 
+import gzip
 import io
 import os
 import subprocess
@@ -222,3 +223,28 @@ def test_a_cancelled_or_failed_import_leaves_nothing(
     assert not list(Path(store.target_path).iterdir())
     assert not JobUndo.objects.exists()
     assert "kvmweb-copy" not in virsh("list", "--name")
+
+
+def test_a_packed_disk_is_unpacked_beside_it_and_a_bad_one_leaves_nothing(library, pool, admin, disk, settings):
+    top = Path(pool.target_path)
+    (top / "machine.raw.gz").write_bytes(gzip.compress(disk.read_bytes(), 1))
+    iso = uploaded(pool, "machine.raw.gz")
+    job = run(services.unpack_image(iso, by=admin))
+    assert job.status == "succeeded", job.error
+    assert (top / "machine.raw").read_bytes() == disk.read_bytes()
+    assert Iso.objects.get(pk=job.result["iso_id"]).name == "machine.raw"
+    (top / "cut.raw.gz").write_bytes((top / "machine.raw.gz").read_bytes()[:100_000])
+    job = run(services.unpack_image(uploaded(pool, "cut.raw.gz"), by=admin))
+    assert (job.status, job.error_code) == ("failed", "not_unpacked")
+    assert not (top / "cut.raw").exists()
+    with pytest.raises(Invalid):
+        services.unpack_image(Iso.objects.get(volume__name="machine.raw"), by=admin)
+
+
+def uploaded(pool, name: str) -> Iso:
+    """Any file gets its row when it is uploaded."""
+    with pool.host.connect() as conn:
+        refresh_pool(pool.host, conn, pool.name, rescan=True)
+    Job.objects.active().delete()
+    volume = Volume.objects.select_related("pool__host").get(pool=pool, name=name)
+    return Iso.objects.get_or_create(volume=volume, defaults={"is_iso9660": False, "kind": "other"})[0]
