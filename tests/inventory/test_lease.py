@@ -26,7 +26,12 @@ def test_work_waits_until_the_lease_was_looked_at_again(url, monkeypatch):
         lease.confirm()
         monkeypatch.setattr(lease, "_looked_at", lease._looked_at - leases.TTL_S)  # as after a stop of the process
         went_on = threading.Event()
-        threading.Thread(target=lambda: (lease.confirm(), went_on.set()), daemon=True).start()
+
+        def work() -> None:
+            lease.confirm()
+            went_on.set()
+
+        threading.Thread(target=work, daemon=True).start()
         await asyncio.sleep(0.3)
         assert not went_on.is_set()
         keeping = asyncio.create_task(lease.keep())

@@ -45,7 +45,7 @@ class PrivateDaemon:
         self.socket.unlink(missing_ok=True)
         home = str(self._directory / "home")
         self._process = subprocess.Popen(
-            [shutil.which("libvirtd", path=f"{os.environ['PATH']}:/usr/sbin") or "libvirtd", "--timeout", "120"],
+            [shutil.which("libvirtd", path=f"{os.environ['PATH']}:/usr/sbin") or "libvirtd", "--timeout", "900"],
             env={"PATH": "/usr/bin:/bin:/usr/sbin", "HOME": home, "XDG_RUNTIME_DIR": str(self._directory / "run")},
             user=account.pw_uid if os.geteuid() == 0 else None,
             group=account.pw_gid if os.geteuid() == 0 else None,
