@@ -42,7 +42,7 @@ def copy_volume(
         if pool.host_id != volume.pool.host_id:
             made = _copy_to_host(job, conn, info, pool, wanted, preallocation)
         else:
-            writer = disk_users.only_writer(conn, info.path, info.name)
+            writer = disk_users.only_writer(conn, info.path, info.name, may_share=True)
             made, _row = _make(job, conn, pool, wanted, preallocation)
             if writer:
                 job.step(_("Copying while %(guest)s runs") % {"guest": writer.guest}, done=0, total=info.capacity_bytes)

@@ -72,6 +72,7 @@ def volume_move(request: HttpRequest, pk: int) -> HttpResponse:
         volume,
         form,
         lambda: services.move_volume(volume, **form.arguments(), by=actor(request)),
+        to_job=True,  # the page of this volume is gone when it is moved
         guest=used.guest if used else None,
         commands=[("REST", f"POST /api/v1/volumes/{volume.pk}/move")],
     )
@@ -112,14 +113,21 @@ def permitted_volume(request: HttpRequest, pk: int, action: str) -> Volume:
 
 
 def _form_page(
-    request: HttpRequest, template: str, volume: Volume, form: ServiceForm, act: Callable[[], Job], **context: object
+    request: HttpRequest,
+    template: str,
+    volume: Volume,
+    form: ServiceForm,
+    act: Callable[[], Job],
+    *,
+    to_job: bool = False,
+    **context: object,
 ) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
-            act()
+            job = act()
         except UserError as error:
             form.refuse(error)
         else:
-            return redirect(volume)
+            return redirect(job if to_job else volume)
     context |= {"volume": volume, "form": form}
     return render(request, template, context, status=422 if form.errors else 200)

@@ -150,9 +150,13 @@ def _disks(volume: Volume) -> list[Any]:
 
 
 def _guest_refs(volume: Volume, *, held: bool = False) -> list[Ref]:
-    """The guests that have it; a running one must not be changed meanwhile, with `held` no one."""
-    guests = {disk.guest_id: disk.guest for disk in _disks(volume)}
-    return [Ref("guest", pk, guest.name, exclusive=held or guest.is_on) for pk, guest in guests.items()]
+    """The guests that have it; one that runs and writes to it must not be changed meanwhile, with `held` no one."""
+    refs: dict[int, Ref] = {}
+    for disk in _disks(volume):
+        exclusive = held or (disk.guest.is_on and not disk.is_readonly)
+        if exclusive or disk.guest_id not in refs:
+            refs[disk.guest_id] = Ref("guest", disk.guest_id, disk.guest.name, exclusive=exclusive)
+    return list(refs.values())
 
 
 def _pool_refs(volume: Volume, pool: Pool) -> list[Ref]:

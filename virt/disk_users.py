@@ -50,12 +50,15 @@ def paths_in_use(conn: Connection) -> dict[str, set[str]]:
     return used
 
 
-def only_writer(conn: Connection, path: str, name: str) -> DiskUse | None:
+def only_writer(conn: Connection, path: str, name: str, *, may_share: bool = False) -> DiskUse | None:
     """The one running guest that has the image as its own disk, or None when no running guest has it open.
 
-    Raises VolumeInUse when several have it, or one that has it below an overlay or for reading only.
+    Raises VolumeInUse when several have it, or one that has it below an overlay or for reading only. Those that only
+    read it are no matter with `may_share`, for who reads it too.
     """
     open_now = [use for use in disk_uses(conn, path) if use.is_active]
+    if may_share:
+        open_now = [use for use in open_now if use.is_top and not use.is_readonly]
     if not open_now:
         return None
     if len(open_now) > 1:

@@ -18,6 +18,7 @@ from storage import copy_tasks, services
 from storage.models import Volume
 from tests.storage.conftest import run
 from tests.story.conftest import CACHE, Serial
+from virt import disk_copy
 
 pytestmark = pytest.mark.libvirt
 MIB = 1024**2
@@ -173,7 +174,7 @@ def test_a_live_move_that_is_cancelled_or_whose_worker_dies_leaves_the_guest_as_
         return report
 
     monkeypatch.setattr(copy_tasks, "reporter", die)
-    monkeypatch.setattr(copy_tasks.disk_copy, "stop_copy", lambda *_arguments: None)
+    monkeypatch.setattr(disk_copy, "stop_copy", lambda *_arguments: None)
     job = services.move_volume(volume, there, by=admin)
     with pytest.raises(Killed):
         copy_tasks.move_volume.run_here(job)
@@ -234,7 +235,7 @@ def test_killing_the_copying_qemu_leaves_nothing_behind(new_pool, admin, monkeyp
         return report
 
     monkeypatch.setattr(copy_tasks, "reporter", kill)
-    monkeypatch.setattr(copy_tasks.disk_copy, "_is_ready", lambda *_arguments: False)
+    monkeypatch.setattr(disk_copy, "_is_ready", lambda *_arguments: False)
     job = run(services.copy_volume(volume, there, "copy.raw", by=admin))
     assert job.status == "failed"
     assert "internal" not in job.error_code, job.error

@@ -61,6 +61,18 @@ def test_an_overlay_holds_what_differs_and_shares_nothing_by_writing(pool, admin
     assert name in refused.error
 
 
+def test_what_others_only_read_can_be_copied_meanwhile(pool, admin, new_guest, virsh):
+    base = make(pool, admin, "base.qcow2")
+    io(base.path, "write -P 5 0 1M")
+    overlay = make(pool, admin, "top.qcow2", backing=base)
+    guest = new_guest(overlay.path, start=True)
+    job = run(services.copy_volume(base, pool, "again.qcow2", by=admin))
+    assert job.status == "succeeded", job.error
+    io(job.result["path"], "read -P 5 0 1M")
+    assert virsh("domstate", guest) == "running"
+    assert "no errors" in virsh("domblkerror", guest).lower() or virsh("domblkerror", guest) == ""
+
+
 def test_the_tables_of_a_qcow2_can_be_made_beforehand(pool, admin):
     volume = make(pool, admin, preallocation="metadata")
     assert info(volume.path)["virtual-size"] == 64 * MIB
