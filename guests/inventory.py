@@ -26,7 +26,7 @@ from .models import Guest
 from .row_writer import UNSAMPLED
 from .samples import apply_addresses, apply_stats
 
-__all__ = ["apply_addresses", "apply_states", "apply_stats", "refresh_guest", "sync_absent", "sync_guests"]
+__all__ = ["apply_addresses", "apply_states", "apply_stats", "known_of", "refresh_guest", "sync_absent", "sync_guests"]
 
 
 Ready = Mapping[str, definition.Definition]
@@ -54,10 +54,11 @@ def reader_of(host: Host) -> Callable[[Iterable[DomainInfo]], Ready]:
 def sync_guests(host: Host, domains: Iterable[DomainInfo], *, complete: bool, ready: Ready | None = None) -> list[int]:
     """Bring the rows of `host` in step with `domains` and return the ids of those that changed.
 
-    With `complete`, `domains` is all that the host has: see `sync_absent`. `ready` are definitions that `reader_of` has
-    read already.
+    With `complete`, `domains` is all that the host has, and other rows are marked missing. `ready` are definitions
+    that `reader_of` has read already.
     """
     seen = {UUID(info.uuid): info for info in domains}
+    absent = known_of(host) - seen.keys() if complete else set()
     rows = {row.uuid: row for row in Guest.objects.filter(host=host, uuid__in=list(seen)).defer("xml")}
     changes = row_writer.compare(seen, rows, ready or {})
     written: list[int] = []
@@ -68,16 +69,19 @@ def sync_guests(host: Host, domains: Iterable[DomainInfo], *, complete: bool, re
             # Nobody has the page of a new guest open: lists alone hear of it.
             _tell([*changes.defined, *changes.touched], in_lists_too=bool(changes.new))
     record.remember_reads(rows, seen)
-    return [*written, *(sync_absent(host, seen.keys()) if complete else [])]
+    return [*written, *(sync_absent(host, absent) if complete else [])]
 
 
-def sync_absent(host: Host, present: Collection[UUID]) -> list[int]:
-    """Mark rows missing that are not among `present`, which is all that the host has, and return their ids.
+def known_of(host: Host) -> set[UUID]:
+    """The guests that the rows say the host has. Ask before libvirt: what comes after it was asked is not absent."""
+    return set(Guest.objects.filter(host=host, missing_since=None).order_by().values_list("uuid", flat=True))
+
+
+def sync_absent(host: Host, absent: Collection[UUID]) -> list[int]:
+    """Mark rows missing that the host does not have, and return their ids; the others are linked with what came late.
 
     Left alone are those that a job is creating; rows whose creation ended without a guest are removed.
     """
-    known = Guest.objects.filter(host=host, missing_since=None).values_list("uuid", flat=True)
-    absent = set(known) - set(present)
     gone = _lost(host, absent) if absent else []
     links.link_late(host)
     return gone

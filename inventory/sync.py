@@ -112,11 +112,12 @@ def all_guests(host: Host, conn: Connection) -> None:
     Three things go on at once: libvirt gives definitions, those before are read, and those before that are written.
     A guest whose definition libvirt cannot give keeps its row.
     """
+    known = guests.known_of(host)
     reader = DomainReader(conn)
     read = guests.reader_of(host)
     for batch, ready in ahead((batch, read(batch)) for batch in reader.batches()):
         _together(host, batch, ready)
-    guests.sync_absent(host, {UUID(uuid) for uuid in reader.uuids})
+    guests.sync_absent(host, known - {UUID(uuid) for uuid in reader.uuids})
 
 
 def _refresh_guests(host: Host, conn: Connection, uuids: Iterable[str]) -> None:
