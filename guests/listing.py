@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, F
+from django.db.models.expressions import CombinedExpression, OrderBy
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
@@ -34,11 +35,17 @@ SORTS: dict[str, tuple[str, ...]] = {
     "disk_io": ("disk_io", "name", "pk"),
     "net_io": ("net_io", "name", "pk"),
 }
-NULLABLE = {  # what is unknown comes last, in both directions
+
+
+def _sum(one: str, other: str) -> CombinedExpression:
+    return CombinedExpression(F(one), "+", F(other))
+
+
+NULLABLE: dict[str, F | CombinedExpression] = {  # what is unknown comes last, in both directions
     "cpu_percent": F("cpu_percent"),
     "folder__key": F("folder__key"),
-    "disk_io": F("disk_read_bytes_per_s") + F("disk_write_bytes_per_s"),
-    "net_io": F("net_rx_bytes_per_s") + F("net_tx_bytes_per_s"),
+    "disk_io": _sum("disk_read_bytes_per_s", "disk_write_bytes_per_s"),
+    "net_io": _sum("net_rx_bytes_per_s", "net_tx_bytes_per_s"),
 }
 VIEWS = ("all", "running", "attention", "restart")  # those that everybody has
 TABS = 12  # saved views that stand beside them; the page of views has all
@@ -76,8 +83,8 @@ class Listing:
     @property
     def tabs(self) -> list[SavedView]:
         """The saved views that stand beside those that everybody has; the one shown is always among them."""
-        first = self.saved_views[:TABS]
-        return first if self.asked.saved in (None, *first) else [*first[:-1], self.asked.saved]
+        first, shown = self.saved_views[:TABS], self.asked.saved
+        return first if shown is None or shown in first else [*first[:-1], shown]
 
     @property
     def chips(self) -> list[Chip]:
@@ -154,8 +161,7 @@ def ordered(guests: GuestQuerySet, sort: str) -> GuestQuerySet:
     column, *others = SORTS.get(sort.removeprefix("-"), SORTS["state"])
     downwards = sort.startswith("-")
     if column in NULLABLE:
-        known = NULLABLE[column]
-        return guests.order_by(known.desc(nulls_last=True) if downwards else known.asc(nulls_last=True), *others)
+        return guests.order_by(OrderBy(NULLABLE[column], descending=downwards, nulls_last=True), *others)
     return guests.order_by(f"-{column}" if downwards else column, *others)
 
 

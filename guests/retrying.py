@@ -17,7 +17,8 @@ from .tasks.power import TASKS
 
 
 def _guest(job: Job, by: User, action: str) -> Guest:
-    guest = Guest.objects.permitted(by, action).select_related("host").filter(pk=job.arguments["guest_id"]).first()
+    permitted = Guest.objects.permitted(by, action).select_related("host")
+    guest: Guest | None = permitted.filter(pk=job.arguments["guest_id"]).first()
     if guest is None:
         raise NotAllowed(_("The guest of this job is gone, or is not yours to change."))
     return guest
