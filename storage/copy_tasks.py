@@ -24,7 +24,7 @@ from .followers import guest_changed
 from .inventory import refresh_pool
 from .making import UNDO, make_volume, take_back_volume
 from .models import Pool, Volume
-from .rules import FORMATS, gone
+from .rules import FORMATS, gone, in_use_by
 
 DAY_S = 24 * 3600
 REPORT_EVERY_S = 0.5
@@ -128,20 +128,32 @@ def stop_copy(*, host_id: int, uuid: str, target: str) -> None:
 
 @undo("storage.settle_move")
 def settle_move(*, host_id: int, uuid: str, target: str, new: list[str], old: list[str], keep: bool) -> None:
-    """Of a move that stopped half way: a guest that has the copy already keeps it, else the copy goes."""
+    """Of a move that stopped half way: a guest that has the copy already keeps it, else the copy goes.
+
+    Unless the original is gone already: the copy is then all there is, and never taken back.
+    """
     host = Host.objects.get(pk=host_id)
     with host.connect() as conn:
         if uuid:
             disk_copy.stop_copy(conn, uuid, target)
-        moved = bool(disk_users.disk_uses(conn, new[2]))
+        moved = bool(disk_users.disk_uses(conn, new[2])) or not _is_there(conn, *old)
         if moved and not keep:
             with suppress(VolumeNotFound, PoolNotFound):
-                volumes.delete_volume(conn, *old)
-                refresh_pool(host, conn, old[0])
+                if not disk_users.disk_uses(conn, volumes.volume_info(conn, *old).path):
+                    volumes.delete_volume(conn, *old)
+                    refresh_pool(host, conn, old[0])
         if uuid:
             guest_changed(host, conn, uuid)
     if not moved:
         take_back_volume(host_id=host_id, pool=new[0], name=new[1])
+
+
+def _is_there(conn: Connection, pool: str, name: str) -> bool:
+    try:
+        volumes.volume_info(conn, pool, name)
+    except (VolumeNotFound, PoolNotFound):
+        return False
+    return True
 
 
 def reporter(job: RunningJob) -> Callable[[int, int], None]:
@@ -237,6 +249,8 @@ def _put_away(job: RunningJob, conn: Connection, volume: Volume, keep: bool) -> 
         job.log(_("%(name)s stays in the pool %(pool)s, unused.") % {"name": volume.name, "pool": volume.pool.name})
         return
     try:
+        if uses := disk_users.disk_uses(conn, volume.path):  # another guest took it meanwhile, or a definition kept it
+            raise in_use_by(volume.name, sorted({use.guest for use in uses}))
         volumes.delete_volume(conn, volume.pool.name, volume.name)
     except VirtError as error:
         job.log(_("%(name)s was moved, but the original could not be deleted: %(error)s") % _words(volume, error))

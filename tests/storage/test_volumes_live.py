@@ -222,6 +222,37 @@ def test_a_disk_of_a_guest_that_is_off_moves_with_its_definition(new_pool, admin
     virsh("start", name)
 
 
+def test_a_worker_that_dies_after_the_original_is_gone_loses_nothing(new_pool, admin, monkeypatch):
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from jobs.runner import roll_back_dead_jobs
+
+    here, there = new_pool(), new_pool()
+    volume = make(here, admin)
+    subprocess.run(["qemu-io", "-c", "write -P 9 1M 2M", volume.path], check=True, stdout=subprocess.DEVNULL)
+    job = services.move_volume(volume, there, by=admin)
+
+    class Killed(BaseException):
+        """The process is gone."""
+
+    def die(*_topics):
+        raise Killed
+
+    monkeypatch.setattr(copy_tasks, "publish", die)  # the first thing that is done after the original was deleted
+    with pytest.raises(Killed):
+        copy_tasks.move_volume.run_here(job)
+    monkeypatch.undo()
+    assert not Path(volume.path).exists()
+    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    roll_back_dead_jobs()
+    job.refresh_from_db()
+    assert (job.status, job.journal.exists()) == ("failed", False)
+    moved = Path(there.target_path, volume.name)
+    subprocess.run(["qemu-io", "-r", "-c", "read -P 9 1M 2M", str(moved)], check=True, stdout=subprocess.DEVNULL)
+
+
 def test_killing_the_copying_qemu_leaves_nothing_behind(new_pool, admin, monkeypatch):
     here, there = new_pool(), new_pool()
     volume = make(here, admin, name="data.raw", mib=64, image_format="raw")
