@@ -43,7 +43,8 @@ def tag_names(text: str) -> list[str]:
 
 def tag(guests: GuestQuerySet, *, by: User, add: Iterable[str] = (), remove: Iterable[str] = ()) -> ListChange:
     """Put tags on guests and take others off; tags are made by using them. Raises Invalid."""
-    adding, removing = [_tag_name(name) for name in add], {key(name) for name in remove}
+    adding = list({key(name): name for name in map(_tag_name, add)}.values())
+    removing = {key(name) for name in remove}
     if not adding and not removing:
         raise Invalid(_("Name at least one tag."), field="tags")
     pks = _chosen(guests)

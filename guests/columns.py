@@ -41,6 +41,7 @@ CHOICES = {
         Column("uuid", _("UUID"), "mono", is_usual=False),
     )
 }
+SORTABLE = {column.sort for column in (*FIXED, *CHOICES.values()) if column.sort}
 USUAL = tuple(name for name, column in CHOICES.items() if column.is_usual)
 
 

@@ -64,7 +64,9 @@ class GuestsIn(Schema):
     """Which guests: by row id, or all that a search finds. Those that are not there or not yours are left out."""
 
     guests: list[int] = Field([], description="Row ids.")
-    search: str | None = Field(None, description="In place of row ids: a search as in GET /guests.")
+    search: str | None = Field(
+        None, description="In place of row ids: a search as in GET /guests; an empty one finds all."
+    )
 
 
 class TagsIn(GuestsIn):

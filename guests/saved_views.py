@@ -39,7 +39,12 @@ def save_view(
     try:
         with transaction.atomic():
             view = SavedView.objects.create(
-                owner=by, name=wanted, query=_query(query), sort=sort, columns=columns.known(shown), is_shared=is_shared
+                owner=by,
+                name=wanted,
+                query=_query(query),
+                sort=_sort(sort),
+                columns=columns.known(shown),
+                is_shared=is_shared,
             )
             audit.record(by, "save_view", kind="view", object_id=view.pk, name=view.name)
     except IntegrityError as error:
@@ -64,7 +69,7 @@ def change_view(
     if query is not None:
         view.query = _query(query)
     if sort is not None:
-        view.sort = sort
+        view.sort = _sort(sort)
     if shown is not None:
         view.columns = columns.known(shown)
     if is_shared is not None:
@@ -109,6 +114,13 @@ def _query(query: str) -> str:
     if len(text) > most or not text.isprintable():
         raise Invalid(_("A search has at most %(most)d characters.") % {"most": most}, field="query")
     return text
+
+
+def _sort(sort: str) -> str:
+    if sort and sort.removeprefix("-") not in columns.SORTABLE:
+        names = ", ".join(sorted(columns.SORTABLE))
+        raise Invalid(_("Guests can be sorted by: %(names)s.") % {"names": names}, field="sort")
+    return sort
 
 
 def _check_token(user: User) -> None:
