@@ -62,6 +62,7 @@ def host_usage(conn: Connection, previous: HostCpuTimes | None = None) -> HostUs
         return HostUsage(
             times=times,
             cpu_percent=cpu_percent(previous, times),
+            iowait_percent=_iowait_percent(previous, times),
             memory_total_mib=total // 1024,
             memory_used_mib=(total - free) // 1024,
             memory_free_mib=free // 1024,
@@ -136,6 +137,12 @@ def cpu_percent(previous: HostCpuTimes | None, now: HostCpuTimes) -> float | Non
     return round(min(100.0, 100 * (now.busy_ns - previous.busy_ns) / (now.total_ns - previous.total_ns)), 1)
 
 
+def _iowait_percent(previous: HostCpuTimes | None, now: HostCpuTimes) -> float | None:
+    if previous is None or now.total_ns <= previous.total_ns or now.iowait_ns < previous.iowait_ns:
+        return None
+    return round(min(100.0, 100 * (now.iowait_ns - previous.iowait_ns) / (now.total_ns - previous.total_ns)), 1)
+
+
 def version(packed: int) -> str:
     """libvirt packs 9.0.0 as 9000000."""
     return f"{packed // 1_000_000}.{packed // 1000 % 1000}.{packed % 1000}"
@@ -144,7 +151,7 @@ def version(packed: int) -> str:
 def _cpu_times(stats: dict[str, int]) -> HostCpuTimes:
     idle = stats.get("idle", 0) + stats.get("iowait", 0)
     busy = stats.get("user", 0) + stats.get("kernel", stats.get("system", 0)) + stats.get("intr", 0)
-    return HostCpuTimes(busy_ns=busy, total_ns=busy + idle)
+    return HostCpuTimes(busy_ns=busy, total_ns=busy + idle, iowait_ns=stats.get("iowait", 0))
 
 
 def _guest_arch(capabilities: Element, arch: str) -> Element | None:
