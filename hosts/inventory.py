@@ -37,9 +37,11 @@ def refresh_facts(host: Host, conn: Connection) -> bool:
 
     Raises VirtError: HostUnreachable when another machine than before answers, whose guests are not this host's.
     """
-    fields = columns_of(host_facts(conn))
+    facts = host_facts(conn)
+    fields = columns_of(facts)
     uuid = fields["uuid"]
-    if host.uuid and uuid and host.uuid != uuid:
+    # Where there is no SMBIOS, libvirt makes up another UUID at each of its starts: the host's name decides then.
+    if host.uuid and uuid and host.uuid != uuid and host.facts.get("hostname") != facts.hostname:
         raise HostUnreachable(
             _(
                 "Another machine answers at the address of %(host)s: its UUID is %(uuid)s. "

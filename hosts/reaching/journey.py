@@ -74,7 +74,8 @@ def identity(trip: Trip) -> Found:
             raise Stop("host_uuid_taken", sentence, todo=todo, command=command, asks=True)
         return Found(_("It is another machine than those in kvmweb."), warning=sentence, command=command)
     known = attempt.host
-    if known is not None and known.uuid is not None and str(known.uuid) != facts.uuid and not attempt.allows_twin:
+    is_another = known is not None and known.uuid is not None and str(known.uuid) != facts.uuid
+    if known is not None and is_another and known.facts.get("hostname") != facts.hostname and not attempt.allows_twin:
         raise Stop(
             "host_is_another",
             _("Another machine answers there than the one that is known as %(name)s: its UUID is %(uuid)s.")

@@ -340,3 +340,15 @@ def test_ssh_that_gets_nowhere_says_why(server, db):
     server.stop()
     with pytest.raises(HostUnreachable, match="no SSH server listens there"):
         commands.run(host, ["true"])
+
+
+@pytest.mark.libvirt
+def test_a_machine_whose_uuid_libvirt_makes_up_stays_the_same_host(local_host):
+    """Without SMBIOS libvirt has another UUID after each restart."""
+    with local_host.connect() as conn:
+        assert refresh_facts(local_host, conn)
+        told = local_host.uuid
+        Host.objects.filter(pk=local_host.pk).update(uuid=UUID)
+        local_host.refresh_from_db()
+        assert refresh_facts(local_host, conn)
+    assert local_host.uuid == told
