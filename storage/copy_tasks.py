@@ -106,6 +106,8 @@ def move_volume(
         else:
             _copy_at_rest(job, pool.host, conn, info, made)
             job.check_cancelled()
+            if started := disk_users.only_writer(conn, info.path, info.name):  # beside kvmweb, in the last instant
+                raise in_use_by(volume.name, [started.guest])
             for use in uses:
                 _point_at(conn, use.uuid, use.target, _image(made))
         for use in uses:
