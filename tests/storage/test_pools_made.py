@@ -114,7 +114,7 @@ def test_what_cannot_be_a_pool_is_refused_before_a_job_starts(local_host, admin,
     assert not Job.objects.exists()
 
 
-def test_a_directory_is_made_with_owner_and_mode(local_host, admin, name, directory, virsh):
+def test_a_directory_is_made_with_owner_and_mode(local_host, admin, directory, name, virsh):
     path = directory / "deep"
     spec = PoolSpec(name=name, type="dir", path=str(path), mode="0711", owner="0", group="64055")
     job = run(pooling.create_pool(local_host, spec, by=admin, build="build"))
@@ -131,7 +131,7 @@ def test_a_directory_is_made_with_owner_and_mode(local_host, admin, name, direct
         pooling.create_pool(local_host, PoolSpec(name=f"{name}-b", type="dir", path=str(path)), by=admin)
 
 
-def test_a_pool_that_does_not_start_is_forgotten_again(local_host, admin, name, directory, virsh):
+def test_a_pool_that_does_not_start_is_forgotten_again(local_host, admin, directory, name, virsh):
     spec = PoolSpec(name=name, type="dir", path=str(directory / "not-there"))
     job = run(pooling.create_pool(local_host, spec, by=admin))
     assert job.status == "failed"
@@ -139,7 +139,7 @@ def test_a_pool_that_does_not_start_is_forgotten_again(local_host, admin, name, 
     assert not Pool.objects.filter(name=name).exists()
 
 
-def test_qemu_is_let_into_a_directory_that_it_could_not_enter(local_host, admin, name, directory, virsh):
+def test_qemu_is_let_into_a_directory_that_it_could_not_enter(local_host, admin, directory, name, virsh):
     closed = directory / "closed"
     closed.mkdir(mode=0o700)
     path = closed / "pool"
@@ -159,7 +159,7 @@ def test_qemu_is_let_into_a_directory_that_it_could_not_enter(local_host, admin,
     assert "kvmweb-look" not in virsh("pool-list", "--all")
 
 
-def test_a_file_system_on_a_device(local_host, admin, name, directory, loop):
+def test_a_file_system_on_a_device(local_host, admin, directory, loop, name):
     mount = directory / "mount"
     mount.mkdir()
     fields = {"device": loop, "path": str(mount), "format": "ext4"}
@@ -185,7 +185,7 @@ def test_a_file_system_on_a_device(local_host, admin, name, directory, loop):
     ("kind", "tool", "package"),
     [("logical", "vgs", "lvm2"), ("disk", "parted", "parted"), ("iscsi", "iscsiadm", "open-iscsi")],
 )
-def test_a_host_that_lacks_the_tools_is_told_so(local_host, admin, name, loop, virsh, kind, tool, package):
+def test_a_host_that_lacks_the_tools_is_told_so(local_host, admin, loop, name, virsh, kind, tool, package):
     if shutil.which(tool):
         pytest.skip(f"{kind}: this machine has {tool}; what is said where it is missing cannot be seen here")
     fields = {
@@ -200,7 +200,7 @@ def test_a_host_that_lacks_the_tools_is_told_so(local_host, admin, name, loop, v
     assert name not in virsh("pool-list", "--all")
 
 
-def test_a_volume_group(local_host, admin, name, loop):
+def test_a_volume_group(local_host, admin, loop, name):
     if not shutil.which("vgs"):
         pytest.skip("logical: this machine has no lvm2")
     if not Path("/dev/mapper/control").exists():
@@ -215,7 +215,7 @@ def test_a_volume_group(local_host, admin, name, loop):
     subprocess.run(["vgremove", "-f", name], check=True)
 
 
-def test_a_file_server(local_host, admin, name, directory):
+def test_a_file_server(local_host, admin, directory, name):
     """Also a pool that does not answer: nobody serves NFS on the machine's loopback."""
     if "nfs" not in Path("/proc/filesystems").read_text() or not shutil.which("mount.nfs"):
         pytest.skip("netfs: the kernel of this machine has no NFS, or mount.nfs is missing")
