@@ -47,6 +47,10 @@ field?.addEventListener("keydown", (event) => {
     event.preventDefault();
     if (asked === answered) current()?.click();
     else isWaiting = true;
+  } else if (event.key === "Escape") {
+    event.preventDefault();
+    field.blur(); // at once: the next key is the page's
+    palette.close();
   }
 });
 
