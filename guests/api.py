@@ -104,7 +104,8 @@ def get_history(
 def get_agent(request: HttpRequest, guest_id: int) -> AgentReport:
     """What the agent inside a guest said last: system, users, filesystems with their fill level, interfaces."""
     guest = _guest(request, guest_id, "view")
-    return AgentReport.objects.filter(guest=guest).first() or AgentReport(guest=guest, state="", state_since=None)
+    not_asked_yet = AgentReport(guest=guest, state="", state_since=None)  # type: ignore[misc]
+    return AgentReport.objects.filter(guest=guest).first() or not_asked_yet
 
 
 @router.patch("/{int:guest_id}", response=_JOB)

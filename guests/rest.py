@@ -16,7 +16,7 @@ from .plan import GuestPlan, NewGuest
 
 class AddressOut(Schema):
     address: str
-    source: str = Field(description="agent (the guest itself), lease (of its virtual network) or arp (its host heard it)")
+    source: str = Field(description="agent (the guest itself), lease (of its network) or arp (its host heard it)")
     mac: str
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Count, QuerySet, Value
 from django.http import HttpRequest
@@ -66,4 +66,5 @@ class _Counts(Mapping[str, int]):
 
 def _tally(name: str, rows: QuerySet[Any]) -> QuerySet[Any, tuple[str, int]]:
     """(name, number) of the rows; nothing where there are none."""
-    return rows.order_by().values(counted=Value(name)).annotate(number=Count("pk")).values_list("counted", "number")
+    counted = rows.order_by().values(counted=Value(name)).annotate(number=Count("pk"))
+    return cast(QuerySet[Any, tuple[str, int]], counted.values_list("counted", "number"))

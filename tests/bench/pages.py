@@ -57,7 +57,7 @@ def _fill_volumes(count: int) -> None:
     from hosts.models import Host
     from storage.models import Pool, Volume
 
-    pool = Pool.objects.create(host=Host.objects.first(), uuid=uuid.uuid4(), name="store", type="dir", is_active=True)
+    pool = Pool.objects.create(host=Host.objects.all()[0], uuid=uuid.uuid4(), name="store", type="dir", is_active=True)
     made = Volume.objects.bulk_create(
         Volume(
             pool=pool,

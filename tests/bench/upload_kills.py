@@ -77,7 +77,9 @@ class _Sent:
     def __init__(self, content: bytes, offset: int, end: int, site: Site, kill_at: float | None) -> None:
         self.content, self.offset, self.end, self.until = content, offset, end, offset
         self.timer = (
-            threading.Timer(kill_at, lambda: site.process and site.process.kill()) if kill_at is not None else None
+            threading.Timer(kill_at, lambda: site.process.kill() if site.process else None)
+            if kill_at is not None
+            else None
         )
 
     def pieces(self) -> Iterator[bytes]:

@@ -19,9 +19,10 @@ from guests.inventory import refresh_guest
 from guests.models import AutostartEntry, Guest, HostBoot
 from hosts import commands, ssh
 from hosts import inventory as hosts
-from hosts.models import Credentials, Host
+from hosts.models import Host
 from hosts.reaching import access
 from hosts.reaching.address import Address
+from hosts.reaching.models import Credentials
 from jobs.models import Busy, Job
 from tests.hosts.sshd import ssh_server
 from tests.virt.daemon import PrivateDaemon, private_daemon
@@ -144,7 +145,7 @@ def test_all_guests_are_asked_and_waited_for(admin):
     with connect(host.uri) as conn:  # the test driver's guests live as long as somebody is connected
         for name in ("a", "b", "c"):
             xml = f"<domain type='test'><name>{name}</name><memory>8192</memory><os><type>hvm</type></os></domain>"
-            conn.call(lambda handle, xml=xml: handle.createXML(xml, 0), "start a guest")
+            conn.call(lambda handle, xml=xml: handle.createXML(xml, 0), "start a guest")  # type: ignore[misc]
         running = conn.call(lambda handle: [d.UUIDString() for d in handle.listAllDomains(0)], "list")
         for key in running:
             refresh_guest(host, conn, key)
@@ -169,7 +170,7 @@ def test_guests_that_do_not_listen_are_named(daemon, admin):
     with connect(host.uri) as conn:
         for name in ("deaf-1", "deaf-2"):  # firmware without a system: nobody there who could shut down
             xml = TINY.format(name=name, uuid=uuid.uuid4(), devices="")
-            conn.call(lambda handle, xml=xml: handle.createXML(xml, 0), "start a guest", timeout_s=30)
+            conn.call(lambda handle, xml=xml: handle.createXML(xml, 0), "start a guest", timeout_s=30)  # type: ignore[misc]
         for each in conn.call(lambda handle: [d.UUIDString() for d in handle.listAllDomains(0)], "list"):
             refresh_guest(host, conn, each)
         try:
@@ -183,7 +184,7 @@ def test_guests_that_do_not_listen_are_named(daemon, admin):
             assert "deaf-1, deaf-2" in stopped.error
         finally:
             for each in conn.call(lambda handle: handle.listAllDomains(0), "list"):
-                conn.call(lambda _handle, each=each: each.destroy(), "destroy")
+                conn.call(lambda _handle, each=each: each.destroy(), "destroy")  # type: ignore[misc]
 
 
 def test_bad_paces_start_no_job(admin, db):

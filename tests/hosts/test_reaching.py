@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from guests.models import Guest
 from hosts import commands, secrets, ssh
 from hosts.inventory import refresh_facts
-from hosts.models import Attempt, Credentials, Host
+from hosts.models import Host
 from hosts.reaching import access, keys, services
 from hosts.reaching.address import Address
+from hosts.reaching.models import Attempt, Credentials
 from jobs.models import Job
 from tests.hosts.sshd import SshServer, ssh_server
 from tests.virt.daemon import private_daemon

@@ -14,9 +14,10 @@ import pytest
 from consoles.targets import open_target
 from consoles.tickets import Ticket
 from hosts import commands, ssh
-from hosts.models import Credentials, Host
+from hosts.models import Host
 from hosts.reaching import access, keys, services, tasks
 from hosts.reaching.address import Address
+from hosts.reaching.models import Credentials
 from tests.consoles.domains import BOOT_SECTOR, DOMAIN
 from tests.lab_hosts import Lab, running_lab
 from virt.errors import NotSupported, PermissionRefused

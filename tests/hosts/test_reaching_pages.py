@@ -5,8 +5,9 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry, Grant
 from hosts import ssh
-from hosts.models import Attempt, Credentials, Host, HostTag
+from hosts.models import Host, HostTag
 from hosts.reaching import keys
+from hosts.reaching.models import Attempt, Credentials
 from jobs.models import Job
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICbkDBEUrTHRz66bqkOlnGeSOBMAqXfNSeeFOf6X1FwD"

@@ -8,6 +8,7 @@ import pytest
 from guests.models import Disk, Guest
 from hosts.models import Host
 from jobs.models import Busy, Job, JobUndo
+from storage.content import Progress
 from storage.copies import services, tasks
 from storage.inventory import refresh_pool
 from storage.models import ImageCopy, Iso, Pool, Volume
@@ -95,13 +96,13 @@ def test_what_is_not_ours_stays_and_a_cancelled_copy_leaves_nothing(iso, new_poo
     look(other)
     monkeypatch.setattr("storage.content.REPORT_EVERY_S", 0)
     (job,) = services.copy_image(iso, [other], by=admin)
-    progress = tasks.Progress.__call__
+    progress = Progress.__call__
 
     def cancel(self, done):
         Job.objects.get(pk=job.pk).request_cancel(admin)
         progress(self, done)
 
-    monkeypatch.setattr(tasks.Progress, "__call__", cancel)
+    monkeypatch.setattr(Progress, "__call__", cancel)
     assert run(job).status == "cancelled"
     assert not list(Path(other.target_path).iterdir())
     assert not JobUndo.objects.exists()
@@ -117,6 +118,7 @@ def test_from_host_to_host_over_ssh_and_back(iso, admin, new_pool):
         host = Host.objects.create(name="far", uri=lab.uri_over("ssh"), state="connected")
         with host.connect() as conn:
             far = refresh_pool(host, conn, "far", rescan=True)
+        assert far
         (job,) = services.copy_image(iso, [far], by=admin)
         assert run(job).status == "succeeded", job.error
         there = Iso.objects.get(pk=job.result["iso_id"])

@@ -11,6 +11,7 @@ import pytest
 
 from jobs.models import Job, JobUndo
 from storage import catalogue
+from storage.content import Progress
 from storage.fetching import services, tasks
 from storage.fetching.errors import AddressRefused
 from storage.models import Iso, Release, Volume
@@ -131,14 +132,14 @@ def test_cancelled_refused_and_full_leave_nothing(web, new_pool, admin, monkeypa
     monkeypatch.setattr("storage.content.REPORT_EVERY_S", 0)
     web.files["/small.img"] = os.urandom(24 * MIB)
     job = services.fetch_image(pool, web.url("/small.img"), by=admin)
-    progress = tasks.Progress.__call__
+    progress = Progress.__call__
 
     def cancel(self, done):
         if done >= 8 * MIB:
             Job.objects.get(pk=job.pk).request_cancel(admin)
         progress(self, done)
 
-    monkeypatch.setattr(tasks.Progress, "__call__", cancel)
+    monkeypatch.setattr(Progress, "__call__", cancel)
     assert run(job).status == "cancelled"
     assert nothing_is_left(pool)
 

@@ -6,6 +6,7 @@ import ipaddress
 import lzma
 import os
 import subprocess
+from collections.abc import Callable
 
 import pytest
 from backports import zstd
@@ -17,7 +18,12 @@ from virt import image_guard
 from virt.errors import Invalid
 
 MIB = 1024**2
-PACKERS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "zstd": zstd.compress}
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": zstd.compress,
+}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +105,7 @@ def test_a_packed_file_that_is_damaged_cut_off_or_too_large_is_refused(kind):
 def test_a_bomb_is_stopped_long_before_the_pool_is_full(kind, monkeypatch):
     monkeypatch.setattr(unpack, "FREE_BYTES", 8 * MIB)
     packed = PACKERS[kind](bytes(256 * MIB))
-    pieces = []
+    pieces: list[bytes] = []
     with pytest.raises(NotUnpacked, match="no image"):
         pieces.extend(map(len, unpack.unpacked([packed], kind, limit_bytes=1 << 60)))
     assert sum(pieces) <= max(8 * MIB, len(packed) * unpack.MAX_RATIO)

@@ -71,7 +71,8 @@ class Served:
     """The tree's application, and what was asked of it."""
 
     def __init__(self) -> None:
-        self.app, self.asked = TreeApp(), []
+        self.app = TreeApp()
+        self.asked: list[tuple[str, str]] = []
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] == "http":

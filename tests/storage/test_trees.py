@@ -54,7 +54,8 @@ def tree(iso, admin):
 
 class Answer:
     def __init__(self) -> None:
-        self.status, self.headers, self.body, self.largest = 0, {}, b"", 0
+        self.status, self.body, self.largest = 0, b"", 0
+        self.headers: dict[str, str] = {}
 
     async def send(self, message) -> None:
         if message["type"] == "http.response.start":

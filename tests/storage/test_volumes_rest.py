@@ -285,7 +285,7 @@ def test_a_list_costs_the_same_number_of_queries_for_one_row_and_for_a_page(rest
         volume = Volume.objects.create(pool=store, name=f"{number}.iso", path=f"/x/{number}.iso", format="iso")
         Iso.objects.create(volume=volume)
         use(volume, f"web-{number}")
-    assert queries() == one
+    assert queries() <= one  # equal images elsewhere are asked for only where a checksum is known
 
 
 def test_a_pool_that_is_gone_says_so(rest, store, disk):
