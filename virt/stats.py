@@ -16,9 +16,7 @@ from virt.types import BlockStats, DomainStats, GuestAddress, NetStats, Uuid
 STATS_TIMEOUT_S = 60.0  # each running guest's QEMU is asked in turn
 
 # These are read from the kernel; for the others libvirt asks each guest's QEMU in turn, which takes ten times as long.
-_CHEAP_GROUPS = (
-    libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL | libvirt.VIR_DOMAIN_STATS_INTERFACE
-)
+_CHEAP_GROUPS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL | libvirt.VIR_DOMAIN_STATS_INTERFACE
 _DEAR_GROUPS = libvirt.VIR_DOMAIN_STATS_BALLOON | libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_BLOCK
 
 
