@@ -1,17 +1,22 @@
 """Passwords and keys in the database are encrypted with a key that lies beside it, not in it.
 
 So a copy of the database alone, a backup or a dump, opens no host. https://cryptography.io/en/latest/fernet/
+
+`cryptography` takes 10 MiB of each process that imports it: it is imported by those that use it, when they do.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from virt.errors import UserError
 
 from .files import make_once
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 
 class SecretLost(UserError):
@@ -31,6 +36,8 @@ def seal(secret: str) -> str:
 
 def unseal(sealed: str) -> str:
     """What `seal` was given. Raises SecretLost when it was sealed with another key."""
+    from cryptography.fernet import InvalidToken
+
     if not sealed:
         return ""
     try:
@@ -45,7 +52,9 @@ def unseal(sealed: str) -> str:
         ) from error
 
 
-def _fernet() -> Fernet:
+def _fernet() -> "Fernet":
+    from cryptography.fernet import Fernet
+
     path = key_file()
     if not path.exists():
         make_once(path, Fernet.generate_key())

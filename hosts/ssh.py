@@ -9,14 +9,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_ssh_private_key,
-)
 from django.conf import settings
 
 from . import files
@@ -35,6 +27,9 @@ def key_file() -> Path:
     """Our private key, made at the first call. https://man.openbsd.org/ssh-keygen"""
     path = directory() / "id_ed25519"
     if not path.exists():
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
         files.make_once(
             path, Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
         )
@@ -43,6 +38,8 @@ def key_file() -> Path:
 
 def public_key() -> str:
     """The half of our key that hosts get, as one line of authorized_keys."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
+
     key = load_ssh_private_key(key_file().read_bytes(), password=None).public_key()
     line = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
     return f"{line} kvmweb@{socket.gethostname().partition('.')[0] or 'localhost'}"

@@ -117,6 +117,7 @@ def new_stack(**settings: str) -> Stack:
         if not name.startswith("KVMWEB_") and name not in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
     }
     environment |= {
+        "PYTHONPATH": str(ROOT / "tests/as_installed"),  # without what only the tests install
         "KVMWEB_VAR": str(home / "var"),
         "KVMWEB_PORT": str(port),
         "KVMWEB_ISO_DIR": str(home / f"kvt-iso-{unique}"),  # the pools are called as their directories

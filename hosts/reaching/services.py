@@ -3,9 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -183,6 +180,8 @@ def _fill_login(attempt: Attempt, wanted: Wanted) -> None:
 
 
 def _certificate(pem: str, field: str) -> str:
+    from cryptography import x509
+
     text = pem.strip()
     if not text:
         return ""
@@ -198,6 +197,10 @@ def _certificate(pem: str, field: str) -> str:
 
 
 def _require_pair(attempt: Attempt) -> None:
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
         key = load_pem_private_key(attempt.tls_key.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -105,7 +105,7 @@ def test_from_the_login_to_text_that_arrives_in_the_guest(page, stack, test_iso,
     expect(row).to_contain_text("Running", timeout=3_000)
 
     # Deleted with its disk, after its name was typed.
-    row.get_by_role("link", name=NAME).click()
+    row.get_by_role("link", name=NAME, exact=True).click()
     page.locator("#guest-actions").get_by_title("More").click()
     page.locator("#guest-more").get_by_text("Delete…").click()
     dialog = page.locator("#dialog")
