@@ -1,4 +1,10 @@
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from hosts.models import Host
+    from virt.connection import Connection
 
 
 class GuestsConfig(AppConfig):
@@ -8,8 +14,13 @@ class GuestsConfig(AppConfig):
         from jobs import live
         from storage import followers
 
-        from .inventory import refresh_guest
         from .models import Guest
 
         live.register("guest", Guest)
-        followers.register(refresh_guest)  # a disk was moved
+        followers.register(_refresh)  # a disk was moved
+
+
+def _refresh(host: "Host", conn: "Connection", uuid: str) -> None:
+    from .inventory import refresh_guest  # brings libvirt along, which the scheduler never needs
+
+    refresh_guest(host, conn, uuid)

@@ -1,19 +1,27 @@
 """The Celery application. Settings are Django's with the prefix CELERY_."""
 
+import gc
 import os
 
 from celery import Celery
-from celery.signals import beat_init, worker_ready
+from celery.signals import beat_init, worker_before_create_process, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kvmweb.settings")
 # script/check runs Django's checks; a worker that did would import every page and every REST schema for them (25 MiB).
 os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 app = Celery("kvmweb")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks()
-app.autodiscover_tasks(  # a room's jobs beside its own tasks.py
-    ["storage.copies", "storage.fetching", "storage.importing", "storage.trees", "guests.usage"]
-)
+if os.environ.get("KVMWEB_TASKS") != "false":  # the scheduler sends them by name: loaded, they take 10 MiB
+    app.autodiscover_tasks()
+    app.autodiscover_tasks(  # a room's jobs beside its own tasks.py
+        ["storage.copies", "storage.fetching", "storage.importing", "storage.trees", "guests.usage"]
+    )
+
+
+@worker_before_create_process.connect  # type: ignore[untyped-decorator]
+def _share_memory(**_kwargs: object) -> None:
+    """What is loaded by now is garbage never again: the collector would copy its pages into each child."""
+    gc.freeze()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

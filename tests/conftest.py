@@ -13,6 +13,15 @@ from accounts.models import ApiToken, Grant, User
 from hosts.models import Host
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup`: what asks libvirt is in one process, what starts the whole of kvmweb in another."""
+    for item in items:
+        if item.get_closest_marker("stack") or item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.xdist_group("whole"))
+        elif item.get_closest_marker("libvirt"):
+            item.add_marker(pytest.mark.xdist_group("libvirt"))
+
+
 def pytest_sessionfinish() -> None:
     if settings.VAR.name.startswith("kvmweb-tests-"):  # made by tests.settings, not somebody's installation
         shutil.rmtree(settings.VAR, ignore_errors=True)

@@ -54,7 +54,7 @@ def test_the_first_start_prints_the_password_and_stop_ends_every_process(stack: 
     password = stack.admin_password
     began = time.monotonic()
     said = stack.start()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30  # nothing is installed again
     assert password not in said
     assert stack.admin_password == password
 
