@@ -16,7 +16,7 @@ from hosts.models import Host
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With `--dist loadgroup`: what asks libvirt is in one process, what starts the whole of kvmweb in another."""
     for item in items:
-        if item.get_closest_marker("stack") or item.get_closest_marker("browser"):
+        if item.get_closest_marker("stack"):
             item.add_marker(pytest.mark.xdist_group("whole"))
         elif item.get_closest_marker("libvirt"):
             item.add_marker(pytest.mark.xdist_group("libvirt"))
