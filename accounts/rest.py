@@ -7,11 +7,17 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Field, Schema
 from ninja.errors import AuthenticationError
+from ninja.params.models import ParamModel
 from ninja.security import HttpBearer, SessionAuth
 
 from . import tokens
 from .context import current
 from .models import User
+
+# Compiled when first used: all of them at the start take 12 MiB of a web process that may never need them.
+# https://docs.pydantic.dev/latest/api/config/#pydantic.config.ConfigDict.defer_build
+Schema.model_config["defer_build"] = True
+ParamModel.model_config["defer_build"] = True
 
 
 class Problem(Schema):

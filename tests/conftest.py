@@ -1,29 +1,29 @@
 """Fixtures that every room's tests share."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from accounts.models import ApiToken, Grant, User
 from hosts.models import Host
+from tests.apart import chromium_apart
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`: what asks libvirt is in one process, what starts the whole of kvmweb in another."""
+    """With `--dist loadgroup`: a process for a browser, one for the whole of kvmweb, one for what asks libvirt."""
     for item in items:
-        if item.get_closest_marker("stack"):
-            item.add_marker(pytest.mark.xdist_group("whole"))
-        elif item.get_closest_marker("libvirt"):
-            item.add_marker(pytest.mark.xdist_group("libvirt"))
+        mark = next((mark for mark in ("browser", "stack", "libvirt") if item.get_closest_marker(mark)), None)
+        if mark:
+            item.add_marker(pytest.mark.xdist_group(mark))
 
 
-def pytest_sessionfinish() -> None:
-    if settings.VAR.name.startswith("kvmweb-tests-"):  # made by tests.settings, not somebody's installation
+def pytest_unconfigure(config: pytest.Config) -> None:
+    ours = settings.VAR.name.startswith("kvmweb-tests-")  # made by tests.settings, not somebody's installation
+    if ours and not hasattr(config, "workerinput"):  # the processes of one run share it
         shutil.rmtree(settings.VAR, ignore_errors=True)
 
 
@@ -42,12 +42,8 @@ def virsh():
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium. Not longer than a module: Playwright's event loop would stand in the way of the next one's."""
-    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        program = os.environ.get("KVMWEB_TEST_CHROMIUM", "/usr/bin/chromium")
-        browser = playwright.chromium.launch(executable_path=program, args=flags)
+    with chromium_apart() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

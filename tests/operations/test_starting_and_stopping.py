@@ -65,6 +65,7 @@ def test_ctrl_c_in_the_foreground_stops_everything(stack: Stack) -> None:
         server = subprocess.Popen(
             [ROOT / "script/server", "--no-install"],
             env=stack.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
         )  # fmt: skip
     assert eventually(lambda: "Press Ctrl-C" in output.read_text(), timeout_s=120), output.read_text()
     pids = family(supervisor(stack))
