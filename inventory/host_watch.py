@@ -40,6 +40,12 @@ class HostWatch:
         if self._session:
             self._session.look_again()
 
+    def is_still_for(self, row: Host) -> bool:
+        """Whether nobody changed its address, enabled it or changed its login since the connection was made."""
+        answered = self._session.answered if self._session else None
+        waits_anew = row.state == Host.State.CONNECTING and answered not in (None, row.state_since)
+        return row.uri == self.host.uri and not waits_anew
+
     async def run(self) -> None:
         retry_s = FIRST_RETRY_S
         try:

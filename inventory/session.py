@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from datetime import datetime
 
 import structlog
 from django.db import Error as DatabaseError
@@ -50,6 +51,7 @@ class Session:
 
     def __init__(self, host: Host, lanes: Sequence[Lane]) -> None:
         self.host = host
+        self.answered: datetime | None = None  # once it is connected: since when the host waited for that
         self._lane = lanes[0]
         self._storage, self._samples, self._agents = (Side(host, lane) for lane in lanes[1:])
         self._sampler, self._reader = Sampler(host), AgentReader(host)
@@ -94,11 +96,13 @@ class Session:
     def _arrive(self) -> Connection:
         """Connect, listen, and only then compare: what changes meanwhile is heard."""
         self.host.refresh_from_db()
+        waiting_since = self.host.state_since
         conn = self._conn = self.host.open()
         self._feed = EventFeed(conn, self._on_event)
         sync.everything(self.host, conn)
         if hosts.record_state(self.host, Host.State.CONNECTED):
             log.info("connected", host=self.host.name)
+        self.answered = waiting_since
         if self.host.prepared_at is None and self.host.is_local:
             with suppress(Busy, services.HostDisabled):
                 services.prepare_host(self.host, by=None)

@@ -62,8 +62,12 @@ class Watcher:
             await asyncio.sleep(HOSTS_EVERY_S)
 
     async def _match(self, hosts: dict[int, Host], lease: Lease) -> None:
-        known = {pk: watch.host.uri for pk, (watch, task) in self._watches.items() if not task.done()}
-        await self._stop([pk for pk in self._watches if pk not in hosts or known.get(pk) != hosts[pk].uri])
+        kept = {
+            pk
+            for pk, (watch, task) in self._watches.items()
+            if not task.done() and pk in hosts and watch.is_still_for(hosts[pk])
+        }
+        await self._stop([pk for pk in self._watches if pk not in kept])
         for pk, host in hosts.items():
             if pk not in self._watches:
                 log.info("host", name=host.name, uri=host.uri)

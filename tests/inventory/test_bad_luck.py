@@ -1,6 +1,7 @@
 """Hosts that vanish or hang, a Redis and a database that go away: what was missed is found, and nobody else waits."""
 
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -121,6 +122,18 @@ def test_hosts_are_added_disabled_enabled_and_looked_at_again_while_it_runs(site
     Host.objects.using(ALIAS).filter(pk=row.pk).update(check_requested_at=timezone.now())
     wait_for(lambda: Guest.objects.using(ALIAS).get(uuid=uuid).memory_mib == 30, 4)
     assert watcher.poll() is None
+
+
+def test_a_host_that_was_disabled_for_a_moment_only_is_connected_anew(site):
+    row = site.new_host("quick", "test:///default")
+    watch(site, "quick")
+    rows = Host.objects.using(ALIAS).filter(pk=row.pk)
+    rows.update(state="connecting", state_since=timezone.now())  # enabled, or given another login: the same address
+    wait_for(lambda: host("quick").is_connected, 5)
+    time.sleep(2)
+    assert len(re.findall(r"connected +host=quick", site.log())) == 2  # once for each, not at every turn
+    assert "not compared" not in site.log()  # the test driver knows few flags
+    assert [pool.name for pool in host("quick").pools.all()] == ["default-pool"]
 
 
 def test_redis_may_go_away_and_come_back(site, new_guest, virsh):
