@@ -41,6 +41,8 @@ volumes                  list_volumes volume_info volume_by_path create_volume d
 qcow2, image_check       headers and tables of images; check_image: refers it to files that it must not?
 shrinking                check_shrink: may the end of a disk be cut off?
 disk_users, disk_copy    disk_uses only_writer; copy_open_disk at_rest stop_copy: copies that can be watched and stopped
+secrets, secret_xml      list_secrets find_secret define_secret set_value delete_secret for_a_moment guests_naming
+                         SecretXML(uuid=, usage=, usage_id=).to_xml(): values go in and never come back
 transfer                 read_range download upload
 networks, bridges        list_networks network_info start_network stop_network set_network_autostart ensure_default
                          leases; list_bridges

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from virt import validate
 from virt.errors import Invalid
+from virt.volume_xml import luks_element
 from virt.xmltree import E, Element
 
 DISK_BUSES = ("virtio", "sata", "scsi", "usb", "ide", "fdc")
@@ -23,7 +24,8 @@ class DiskSpec:
     """A disk of a guest. `path` is where the volume is (VolumeInfo.path); `bus` None takes what the system has drivers
     for.
 
-    A cdrom with `path` None is an empty drive.
+    A cdrom with `path` None is an empty drive. An `encryption` of "luks" is opened with the passphrase that the host
+    has for that path, or with the secret of the UUID `luks_secret`.
     """
 
     path: str | None
@@ -33,6 +35,8 @@ class DiskSpec:
     is_block: bool = False
     readonly: bool = False
     boot_order: int | None = None
+    encryption: str = ""
+    luks_secret: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,10 @@ def disk_element(spec: DiskSpec, *, bus: str, target: str) -> Element:
     if not is_cdrom:
         disk[0].set("discard", "unmap")
     if spec.path:
-        disk.append(source_element(spec.path, is_block=spec.is_block))
+        source = source_element(spec.path, is_block=spec.is_block)
+        if spec.encryption:
+            source.append(luks_element(**_luks_secret(spec)))
+        disk.append(source)
     elif not is_cdrom:
         raise Invalid("A disk needs an image.", field="path")
     disk.append(E.target(dev=target, bus=bus))
@@ -77,6 +84,15 @@ def disk_element(spec: DiskSpec, *, bus: str, target: str) -> Element:
     if spec.boot_order:
         disk.append(E.boot(order=str(spec.boot_order)))
     return disk
+
+
+def _luks_secret(spec: DiskSpec) -> dict[str, str]:
+    """By path it is found whichever UUID it has: a host that lost it may be given it again."""
+    if spec.encryption != "luks":
+        raise Invalid(f"Disks are encrypted with luks here, not with {spec.encryption}.", field="encryption")
+    if spec.luks_secret:
+        return {"uuid": validate.uuid(spec.luks_secret)}
+    return {"usage": validate.absolute_path(spec.path or "")}
 
 
 def source_element(path: str, *, is_block: bool) -> Element:

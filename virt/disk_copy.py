@@ -43,6 +43,7 @@ class Image:
     path: str
     format: str
     is_block: bool = False
+    luks_secret: str = ""  # the UUID of the secret with its passphrase, where it is encrypted
 
 
 def copy_open_disk(
@@ -98,7 +99,14 @@ def at_rest(conn: Connection, image: Image) -> Iterator[tuple[str, str]]:
     It is gone when the block ends, and when the connection does.
     """
     sheet = compat_sheet(conn, machine=None, domain_type="qemu")
-    spec = DiskSpec(path=image.path, format=image.format, is_block=image.is_block, readonly=True)
+    spec = DiskSpec(
+        path=image.path,
+        format=image.format,
+        is_block=image.is_block,
+        readonly=True,
+        encryption="luks" if image.luks_secret else "",
+        luks_secret=image.luks_secret,
+    )
     xml = dump(
         E.domain(
             E.name(f"{COPY_PREFIX}{uuid4()}"),

@@ -27,6 +27,12 @@ class Invalid(UserError):
     code, status = "invalid", 422
 
 
+class NotImportable(Invalid):
+    """There is no disk in it that could be imported."""
+
+    code = "not_importable"
+
+
 class VirtError(UserError):
     """What `virt` raises when libvirt, QEMU or the host says no."""
 
@@ -121,6 +127,30 @@ class VolumeInUse(VirtError):
     """A guest has the volume open."""
 
     code, status = "volume_in_use", 409
+
+
+class SecretExists(VirtError):
+    """The host has a secret for that use already."""
+
+    code, status = "secret_exists", 409
+
+
+class SecretInUse(VirtError):
+    """A guest or a pool asks for the secret."""
+
+    code, status = "secret_in_use", 409
+
+
+class SecretMissing(VirtError):
+    """The host does not have a passphrase or login (any more) that a disk or a pool asks for."""
+
+    code, status = "secret_missing", 409
+
+
+class WrongPassphrase(VirtError):
+    """The passphrase does not open the disk."""
+
+    code, status = "wrong_passphrase", 422
 
 
 class NetworkNotFound(VirtError):

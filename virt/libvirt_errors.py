@@ -23,10 +23,13 @@ from virt.errors import (
     PoolExists,
     PoolFull,
     PoolNotFound,
+    SecretExists,
+    SecretMissing,
     VirtError,
     VolumeExists,
     VolumeInUse,
     VolumeNotFound,
+    WrongPassphrase,
     WrongState,
 )
 
@@ -35,6 +38,15 @@ Meaning = tuple[type[VirtError], str]
 
 _FULL: Meaning = (PoolFull, "the storage is full. Free some space or use another pool")
 _NO_MEMORY: Meaning = (NotEnoughMemory, "the host has too little free memory. Shut a guest down or ask for less")
+_NO_SECRET: Meaning = (
+    SecretMissing,
+    "the host does not have the passphrase of an encrypted disk, or the login of a pool or disk, any more. "
+    "Give the passphrase again on the page of the volume",
+)
+_WRONG_PASSPHRASE: Meaning = (
+    WrongPassphrase,
+    "the passphrase that the host has does not open the encrypted disk. Give the right one on the page of the volume",
+)
 _DISK_OPEN: Meaning = (VolumeInUse, "a running guest has one of its disks open. Shut that guest down first")
 _TAKEN: Meaning = (GuestExists, "the host has another guest with that name or UUID. Choose another name")
 _POOL_BUSY: Meaning = (PoolBusy, "a volume is being made in the pool. Try again when that is done")
@@ -95,6 +107,9 @@ _BY_TEXT: list[tuple[str, Meaning]] = [
     ('failed to get "write" lock', _DISK_OPEN),
     ('failed to get shared "write" lock', _DISK_OPEN),
     ('failed to get "consistent read" lock', _DISK_OPEN),
+    (r"invalid password, cannot unlock any keyslot", _WRONG_PASSPHRASE),
+    (r"no secret with matching (usage|uuid)|secret .* does not have a value|secret not found", _NO_SECRET),
+    (r"secret .* already defined", (SecretExists, "the host has a secret for that use already. Give that one a value")),
     (r"domain .* (already exists|is already defined)", _TAKEN),
     (r"has asynchronous jobs running", _POOL_BUSY),
     (r"virstoragepoolrefresh\(\) failed$", _POOL_BUSY),  # without words of its own: a file came or went meanwhile

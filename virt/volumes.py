@@ -19,7 +19,7 @@ from virt.libvirt_errors import from_libvirt
 from virt.pools import REFRESH_TIMEOUT_S, refresh_if_idle
 from virt.types import DomainInfo, VolumeInfo
 from virt.volume_xml import VolumeXML
-from virt.xmltree import attribute, parse, size_bytes, text
+from virt.xmltree import Element, attribute, parse, size_bytes, text
 
 T = TypeVar("T")
 
@@ -309,4 +309,10 @@ def _info(pool: str, volume: libvirt.virStorageVol) -> VolumeInfo:
         capacity_bytes=size_bytes(root.find("capacity"), "bytes"),
         allocation_bytes=size_bytes(root.find("allocation"), "bytes"),
         backing_path=text(root, "backingStore/path") or None,
+        encryption=_encryption(root),
     )
+
+
+def _encryption(root: Element) -> str:
+    """What libvirt found in the image's header; the old encryption of qcow, which QEMU has given up, is "qcow"."""
+    return attribute(root, "target/encryption", "format")

@@ -24,6 +24,7 @@ from virt.types.guests import (
 from virt.types.host_details import CacheBank, FirmwareImage, HostDetails, NumaCell, PagePool
 from virt.types.hosts import CompatSheet, HostCpuTimes, HostFacts, HostUsage, KvmProbe
 from virt.types.networks import BridgeInfo, Lease, NetworkInfo
+from virt.types.secrets import SecretInfo
 from virt.types.storage import PoolInfo, VolumeInfo
 from virt.types.systems import IsoHeader, OsChoice, OsMatch, OsTraits
 
@@ -72,6 +73,7 @@ __all__ = [
     "PciDetails",
     "PoolEvent",
     "PoolInfo",
+    "SecretInfo",
     "Uuid",
     "VolumeInfo",
 ]

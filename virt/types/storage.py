@@ -24,7 +24,7 @@ class PoolInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeInfo:
-    """A volume. `format` is raw, qcow2, iso …; `backing_path` the image that a qcow2 overlay lies on."""
+    """A volume. `format` is raw, qcow2, iso …, beneath its encryption; `backing_path` the image that a qcow2 overlay lies on."""
 
     pool: str
     name: str
@@ -35,3 +35,4 @@ class VolumeInfo:
     capacity_bytes: int
     allocation_bytes: int
     backing_path: str | None
+    encryption: str = ""  # luks; "": it is not encrypted
