@@ -26,9 +26,18 @@ from virt.types import PoolInfo, VolumeInfo
 from .images import being_written, belongs, check_next
 from .models import Iso, Pool, StorageSheet, Volume
 from .names import is_part_file
+from .secrets.inventory import sync_secrets
 
 log = structlog.get_logger(__name__)
-_VOLUME_COLUMNS = ("path", "format", "capacity_bytes", "allocation_bytes", "backing_path", "missing_since")
+_VOLUME_COLUMNS = (
+    "path",
+    "format",
+    "capacity_bytes",
+    "allocation_bytes",
+    "backing_path",
+    "encryption",
+    "missing_since",
+)
 
 
 def sync_storage(host: Host, conn: Connection, *, rescan: bool = False) -> None:
@@ -44,6 +53,7 @@ def sync_storage(host: Host, conn: Connection, *, rescan: bool = False) -> None:
     gone = Pool.objects.filter(host=host, missing_since=None).exclude(uuid__in=[info.uuid for info in infos])
     for pool in gone:
         _mark_missing(pool)
+    sync_secrets(host, conn)
     check_next(host)
 
 
@@ -188,6 +198,7 @@ def _columns(info: VolumeInfo) -> dict[str, Any]:
         "capacity_bytes": info.capacity_bytes,
         "allocation_bytes": info.allocation_bytes,
         "backing_path": info.backing_path or "",
+        "encryption": info.encryption,
         "missing_since": None,
     }
 

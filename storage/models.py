@@ -78,6 +78,7 @@ class Volume(models.Model):
     capacity_bytes = models.PositiveBigIntegerField(default=0)
     allocation_bytes = models.PositiveBigIntegerField(default=0)
     backing_path = models.CharField(max_length=4096, blank=True)
+    encryption = models.CharField(max_length=16, blank=True)  # luks; "": it is not encrypted
     missing_since = models.DateTimeField(null=True, blank=True)
     first_seen_at = models.DateTimeField(default=timezone.now)
 
@@ -261,3 +262,6 @@ class Release(models.Model):
 
     def __str__(self) -> str:
         return self.url
+
+
+from .secrets.models import HostSecret, PassingValue  # noqa: E402, F401 - Django looks for models here
