@@ -21,6 +21,7 @@ class Code(IntEnum):
     NOT_RUNNING = 4409  # there is nothing to connect to: the guest is off
     DISPLAY_CLOSED = 4410  # the guest closed its end: it stopped, or somebody else took the serial port
     NO_DISPLAY = 4415  # the guest has no VNC display, or no serial port
+    OUT_OF_REACH = 4416  # the display listens for its host alone, which is not connected over SSH
     FAILED = 4500
     HOST_UNREACHABLE = 4503
     HOST_TIMEOUT = 4504
@@ -42,6 +43,7 @@ class Closing:
 _BY_ERROR: tuple[tuple[type[errors.VirtError], Code], ...] = (
     (errors.GuestNotFound, Code.NO_GUEST),
     (errors.WrongState, Code.NOT_RUNNING),
+    (errors.DisplayOutOfReach, Code.OUT_OF_REACH),
     (errors.NotSupported, Code.NO_DISPLAY),
     (errors.HostUnreachable, Code.HOST_UNREACHABLE),
     (errors.HostTimeout, Code.HOST_TIMEOUT),

@@ -15,7 +15,10 @@ from accounts import audit
 from accounts.context import RequestContext, current
 from accounts.models import ApiToken, AuditEntry, User
 from guests.models import Guest
+from hosts.reaching.address import Address, Transport
+from virt.domain_summary import parse_domain
 from virt.errors import UserError
+from virt.graphics import listens_for_its_host_alone
 
 from . import tickets
 from .closing import Closing, Code, closing_of
@@ -29,6 +32,12 @@ class NoConsole(UserError):
     """The guest has nothing that could be shown."""
 
     code, status = "no_console", 409
+
+
+class OutOfReach(UserError):
+    """The guest has a display, but only its own host reaches it."""
+
+    code, status = "display_out_of_reach", 409
 
 
 class TicketsUnavailable(UserError):
@@ -64,7 +73,7 @@ def issue_ticket(
     """A ticket for the console of `guest`, on which `by` may "console": the caller's queryset has seen to that.
 
     A ticket that a browser asks for (`session_key`) lets in only that session; one for an API token stands alone.
-    The guest may be off: it can be on when the ticket is shown. Raises NoConsole or TicketsUnavailable.
+    The guest may be off: it can be on when the ticket is shown. Raises NoConsole, OutOfReach or TicketsUnavailable.
     """
     _require_something_to_show(guest, kind)
     ticket = Ticket(
@@ -99,6 +108,23 @@ def _require_something_to_show(guest: Guest, kind: Kind) -> None:
         raise NoConsole(_("%(name)s has no VNC display. Add one, or use its serial port.") % {"name": guest.name})
     if kind == "serial" and not guest.has_serial:
         raise NoConsole(_("%(name)s has no serial port. Add one, or use its screen.") % {"name": guest.name})
+    if kind == "vnc" and not guest.needs_restart:  # what runs may listen elsewhere than what is defined
+        _require_way_to_screen(guest)
+
+
+def _require_way_to_screen(guest: Guest) -> None:
+    transport = Address.parse(guest.host.uri).transport
+    if transport not in (Transport.TLS, Transport.TCP):
+        return
+    display = next((one for one in parse_domain(guest.xml).graphics if one.type == "vnc"), None)
+    if display is not None and listens_for_its_host_alone(display):
+        raise OutOfReach(
+            _(
+                "The display of %(name)s listens for its own host alone, and %(host)s is connected over %(transport)s, "
+                "which carries no displays. Connect %(host)s over SSH, or use the serial port."
+            )
+            % {"name": guest.name, "host": guest.host.name, "transport": transport.label}
+        )
 
 
 def admit(secret: str, *, session_key: str | None, remote_address: str | None = None) -> Visit | None:

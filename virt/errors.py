@@ -183,6 +183,12 @@ class NotSupported(VirtError):
     code, status = "not_supported", 501
 
 
+class DisplayOutOfReach(NotSupported):
+    """A guest's display listens where only its own host reaches it, and there is no way through that host."""
+
+    code, status = "display_out_of_reach", 409
+
+
 class NotEnoughMemory(VirtError):
     """The host has too little free memory for the guest."""
 

@@ -17,7 +17,7 @@ from virt.access import NO_ACCESS, Access
 from virt.connection import connect, is_plain_local
 from virt.domain_summary import parse_domain
 from virt.domains import on_guest
-from virt.errors import NotSupported, VirtError, WrongState
+from virt.errors import DisplayOutOfReach, NotSupported, VirtError, WrongState
 from virt.types import GraphicsSummary, Uuid
 
 CONNECT_TIMEOUT_S = 5.0
@@ -58,6 +58,13 @@ def open_graphics(
     if through is not None:
         return through(_there(summary.name, display))
     return _from_listener(uri, summary.name, display)
+
+
+def listens_for_its_host_alone(display: GraphicsSummary) -> bool:
+    """Whether its definition says that no other machine can reach it. Without an address, only QEMU's settings know."""
+    if display.listen in ("none", "socket"):
+        return True
+    return display.listen == "address" and display.address is not None and _is_loopback(display.address)
 
 
 def _there(name: str, display: GraphicsSummary) -> Listener:
@@ -106,9 +113,9 @@ def _from_listener(uri: str, name: str, display: GraphicsSummary) -> socket.sock
     if display.port and host and not _is_loopback(display.address):
         address = (host if _is_here(display.address) else display.address or host, display.port)
         return _connected(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, address, name)
-    raise NotSupported(
-        f"The display of guest {name} cannot be reached from here: libvirt passes displays only on its own machine, "
-        "and this one listens on no address that can be reached. Connect the host over SSH."
+    raise DisplayOutOfReach(  # the first words have to fit into the end of a WebSocket
+        f"Only its own host reaches the display of guest {name}. Connect the host over SSH, and it opens. "
+        "(Over TLS and TCP libvirt passes no displays, and this one listens on no address that can be reached from here.)"
     )
 
 

@@ -30,6 +30,19 @@ def test_who_may_not_open_it_gets_404(who, address, client, guest, request):
     assert answer.status_code == 404
 
 
+@pytest.mark.usefixtures("redis_tickets")
+def test_the_page_of_a_screen_that_only_its_own_host_reaches_says_what_to_do(client, guest, operator):
+    type(guest.host).objects.filter(pk=guest.host_id).update(uri="qemu+tls://kvm-07.example/system", name="kvm-07")
+    xml = "<domain><devices><graphics type='vnc'><listen type='none'/></graphics></devices></domain>"
+    type(guest).objects.filter(pk=guest.pk).update(xml=xml)
+    client.force_login(operator)
+    answer = client.post(f"/consoles/{guest.pk}/ticket/", {"kind": "vnc"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "display_out_of_reach")
+    assert "kvm-07 is connected over TLS, which carries no displays" in answer.json()["message"]
+    page = client.get(f"/consoles/{guest.pk}/").text
+    assert "Connect kvm-07 over SSH, or use the serial port." in page  # for what only the host knows: 4416
+
+
 def test_who_is_not_logged_in_is_asked_to(client, guest):
     assert client.get(f"/consoles/{guest.pk}/").status_code == 302
 

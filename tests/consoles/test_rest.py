@@ -90,6 +90,42 @@ def test_a_guest_with_nothing_to_show_says_what_to_do(client, guest, secret, cha
     assert words in answer.json()["message"]
 
 
+def display(listen: str) -> str:
+    return f"<domain><devices><graphics type='vnc' autoport='yes'>{listen}</graphics></devices></domain>"
+
+
+@pytest.mark.parametrize("uri", ["qemu+tls://kvm-07.example/system", "qemu+tcp://kvm-07.example/system"])
+@pytest.mark.parametrize(
+    "listen", ["<listen type='none'/>", "<listen type='socket'/>", "<listen type='address' address='127.0.0.1'/>"]
+)
+def test_a_screen_that_only_its_own_host_reaches_says_to_connect_the_host_over_ssh(client, guest, secret, uri, listen):
+    type(guest.host).objects.filter(pk=guest.host_id).update(uri=uri, name="kvm-07")
+    rows = type(guest).objects.filter(pk=guest.pk)
+    rows.update(xml=display(listen))
+    answer = ask(client, guest, secret)
+    assert (answer.status_code, answer.json()["code"]) == (409, "display_out_of_reach")
+    assert "Connect kvm-07 over SSH, or use the serial port" in answer.json()["message"]
+    assert ask(client, guest, secret, kind="serial").status_code == 201
+    rows.update(needs_restart=True)  # what runs may be another definition: the host is asked
+    assert ask(client, guest, secret).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("uri", "listen"),
+    [
+        ("qemu+ssh://root@kvm-07.example/system", "<listen type='socket'/>"),
+        ("qemu+tls://kvm-07.example/system", "<listen type='address' address='0.0.0.0'/>"),
+        ("qemu+tls://kvm-07.example/system", "<listen type='address'/>"),  # as QEMU's settings on the host say
+        ("qemu+tls://kvm-07.example/system", "<listen type='network' network='default'/>"),
+        ("qemu:///system", "<listen type='none'/>"),
+    ],
+)
+def test_a_screen_that_may_be_reached_is_tried(client, guest, secret, uri, listen):
+    type(guest.host).objects.filter(pk=guest.host_id).update(uri=uri)
+    type(guest).objects.filter(pk=guest.pk).update(xml=display(listen))
+    assert ask(client, guest, secret).status_code == 201
+
+
 def test_a_guest_that_nobody_has_looked_at_yet_may_have_a_display(client, guest, secret):
     type(guest).objects.filter(pk=guest.pk).update(graphics="", xml="")
     assert ask(client, guest, secret).status_code == 201

@@ -80,7 +80,7 @@ def test_a_display_on_a_port_of_this_machine_is_a_fallback(address):
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost", None])
 def test_a_display_on_the_loopback_of_another_machine_is_not_reached(address):
-    with pytest.raises(NotSupported, match="cannot be reached from here"):
+    with pytest.raises(NotSupported, match="Connect the host over SSH"):
         _from_listener("qemu+tcp://host/system", "web-01", _summary(address=address, port=5900))
 
 

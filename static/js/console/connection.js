@@ -20,6 +20,7 @@ const ENDINGS = {
   4409: { hop: "display", quiet: true },
   4410: { hop: "display", quiet: true },
   4415: { hop: "display", final: true },
+  4416: { hop: "display", final: true },
   4500: { hop: "display" },
   4503: { hop: "host" },
   4504: { hop: "host" },
