@@ -67,6 +67,21 @@ def check_fits(pool: Pool, name: str, size: int | None) -> None:
         raise PoolFull(sentence % words)
 
 
+def make_empty(job: RunningJob, conn: Connection, pool: Pool, wanted: ContentXML) -> None:
+    """Make a volume for bytes that come as a step of `job`; if the job fails later, it is deleted again.
+
+    Raises VolumeExists or PoolFull.
+    """
+    made = job.row.journal.create(
+        verb=UNDO, arguments={"host_id": pool.host_id, "pool": pool.name, "name": wanted.name}
+    )
+    try:
+        transfer.create_empty(conn, pool.name, wanted)
+    except VolumeExists:
+        made.delete()  # somebody else's: not ours to take back
+        raise
+
+
 def write_volume(
     job: RunningJob,
     conn: Connection,
@@ -81,13 +96,7 @@ def write_volume(
 
     Returns its row and the SHA-256 of what was written. Raises VolumeExists, PoolFull and what `chunks` raises.
     """
-    in_file = pool.type in FILE_POOLS
-    made = job.row.journal.create(verb=UNDO, arguments={"host_id": pool.host_id, "pool": pool.name, "name": name})
-    try:
-        transfer.create_empty(conn, pool.name, ContentXML(name=name, size_bytes=0 if in_file else size or 0))
-    except VolumeExists:
-        made.delete()  # somebody else's: not ours to take back
-        raise
+    make_empty(job, conn, pool, ContentXML(name=name, size_bytes=0 if pool.type in FILE_POOLS else size or 0))
     digest = hashlib.sha256()
     transfer.upload(conn, pool.name, name, _hashed(chunks, digest), length=0, on_progress=on_progress)
     row = refresh_pool(pool.host, conn, pool.name, rescan=True)

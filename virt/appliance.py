@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from virt import image_guard
-from virt.errors import Invalid
+from virt import image_guard, vhdx
+from virt.errors import NotImportable
 from virt.xmltree import Element, parse
 
 Read = Callable[[int, int], bytes]
@@ -23,12 +23,6 @@ MAX_DISKS = 64
 _CONTROLLERS = {"5": "ide", "6": "scsi", "20": "sata"}  # CIM's resource types
 _UNITS = {"": 1, "byte": 1, "kilobytes": 2**10, "megabytes": 2**20, "gigabytes": 2**30}
 _EFI_PARTITION = bytes.fromhex("28732ac11ff8d211ba4b00a0c93ec93b")
-
-
-class NotImportable(Invalid):
-    """There is no disk in it that could be imported."""
-
-    code = "not_importable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +65,9 @@ def inspect(read: Read, size: int, name: str) -> Appliance:
     if head.lstrip()[:5] == b"<?xml" and name.lower().endswith(".ovf"):
         raise NotImportable("An OVF alone has no disks in it. Export the machine as one OVA file, and bring that.")
     disk = _disk(read, name, 0, size, kind or _by_footer(read, size))
-    firmware = _firmware(head) if disk.format == "raw" else ""
+    if disk.format == "vhdx":
+        head = vhdx.first_bytes(read, size, name)
+    firmware = _firmware(head) if disk.format in ("raw", "vhdx") else ""
     return _with_advice(Appliance(name=name.rpartition(".")[0] or name, firmware=firmware, disks=[disk]))
 
 
@@ -79,10 +75,8 @@ def _disk(read: Read, name: str, offset: int, length: int, kind: str) -> FoundDi
     if kind in ("tar", "iso", "qed"):
         raise NotImportable(f"{name} is no disk of a machine.")
     if kind == "vhdx":
-        raise NotImportable(
-            f"{name} is a VHDX, which libvirt does not open. Convert it where it comes from: in Hyper-V to VHD, "
-            "elsewhere with qemu-img convert -O qcow2."
-        )
+        disk = vhdx.read_vhdx(_part(read, offset, length), length, name)
+        return FoundDisk(name=name, format=kind, offset=offset, length=length, capacity_bytes=disk.capacity_bytes)
     found = kind if kind in ("qcow2", "vmdk", "vdi", "vhd") else "raw"
     head = read(offset, BLOCK)
     capacity = length
@@ -102,6 +96,11 @@ def _disk(read: Read, name: str, offset: int, length: int, kind: str) -> FoundDi
         _check_whole(name, footer.startswith(b"conectix"))
         (capacity,) = struct.unpack_from(">Q", footer, 48)
     return FoundDisk(name=name, format=found, offset=offset, length=length, capacity_bytes=capacity)
+
+
+def _part(read: Read, offset: int, length: int) -> Read:
+    """Reads what lies in a file as if it were one."""
+    return lambda at, count: read(offset + at, max(min(count, length - at), 0))
 
 
 def _check_whole(name: str, is_whole: bool) -> None:

@@ -76,26 +76,35 @@ def upload(
     conn: Connection,
     pool: str,
     name: str,
-    chunks: Iterable[bytes],
+    chunks: Iterable[bytes | int],
     *,
     length: int,
     offset: int = 0,
+    has_holes: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> int:
     """Write `chunks` into an existing volume, `length` bytes in all (0: as many as come), and return how many it was.
 
+    With `has_holes` a chunk may be a number of bytes to leave out: only where they are zeros already, as in a new file.
     `on_progress(bytes so far)` is called after each piece; what it raises (a cancelled job) stops the upload. A sparse
     volume can run out of space half way: PoolFull, and what was written stays in the volume, which is the caller's to
     delete.
     """
     what = f"write volume {name}"
+    flags = libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM if has_holes else 0
     done = 0
     with _stream(conn, what) as stream:
         conn.call(
-            lambda handle: active_pool(handle, pool).storageVolLookupByName(name).upload(stream, offset, length, 0),
+            lambda handle: active_pool(handle, pool).storageVolLookupByName(name).upload(stream, offset, length, flags),
             what,
         )
         for chunk in chunks:
+            if isinstance(chunk, int):
+                conn.call(partial(_skip, stream, chunk), what, timeout_s=BATCH_TIMEOUT_S)
+                done += chunk
+                if on_progress:
+                    on_progress(done)
+                continue
             for start in range(0, len(chunk), BATCH_BYTES):
                 batch = chunk[start : start + BATCH_BYTES]
                 conn.call(partial(_send, stream, batch, what), what, timeout_s=BATCH_TIMEOUT_S)
@@ -163,6 +172,10 @@ def _receive(stream: libvirt.virStream, what: str) -> bytes:
             raise VirtError(f"Could not {what}: the stream broke.", details=f"recv answered {piece}")
         batch += piece
     return bytes(batch)
+
+
+def _skip(stream: libvirt.virStream, length: int, _handle: libvirt.virConnect) -> None:
+    stream.sendHole(length)
 
 
 def _send(stream: libvirt.virStream, batch: bytes, what: str, _handle: libvirt.virConnect) -> None:

@@ -18,8 +18,11 @@ from storage.models import Iso, Pool, Volume
 from virt import appliance, disk_copy, foreign_disk, image_guard
 from virt.connection import Connection
 from virt.disk_copy import Image
+from virt.errors import NotImportable
 from virt.foreign_disk import ForeignDisk
 from virt.volume_xml import VolumeXML
+
+from . import hyperv
 
 DAY_S = 24 * 3600
 
@@ -46,7 +49,7 @@ def unpack_image(job: RunningJob, *, iso_id: int, name: str) -> dict[str, Any]:
         with media.open_image(conn, iso.volume) as image:
             kind = packed_as(image.read(0, 6))
             if not kind:
-                raise appliance.NotImportable(_("%(name)s is not packed.") % {"name": iso.name})
+                raise NotImportable(_("%(name)s is not packed.") % {"name": iso.name})
             step = _("Unpacking %(name)s into %(new)s")
             job.step(step % {"name": iso.name, "new": name}, done=0, total=image.size)
             packed = _counted(image, Progress(job, image.size))
@@ -78,6 +81,10 @@ def import_disks(job: RunningJob, *, iso_id: int, pool_id: int, name: str, image
                 offset=disk.offset,
                 length=disk.length if disk.offset else 0,
             )
+            if disk.format == "vhdx":
+                hyperv.convert(job, conn, iso.volume, source, pool, target, image_format)
+                made.append(target)
+                continue
             with foreign_disk.opened(conn, source) as (uuid, device, size):
                 wanted = VolumeXML(name=target, capacity_bytes=size, format=image_format)
                 info, _row = make_volume(job, host, conn, pool.name, wanted)
