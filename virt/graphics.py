@@ -115,7 +115,7 @@ def _from_listener(uri: str, name: str, display: GraphicsSummary) -> socket.sock
         return _connected(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, address, name)
     raise DisplayOutOfReach(  # the first words have to fit into the end of a WebSocket
         f"Only its own host reaches the display of guest {name}. Connect the host over SSH, and it opens. "
-        "(Over TLS and TCP libvirt passes no displays, and this one listens on no address that can be reached from here.)"
+        "(Over TLS and TCP libvirt passes no displays, and this one listens on no address that is reached from here.)"
     )
 
 

@@ -50,12 +50,12 @@ class Domain:
         """How much it wrote so far: for `since`."""
         return len(self.heard())
 
-    def wait_for(self, text: str, *, since: int) -> None:
+    def wait_for(self, text: str, *, since: int, within_s: float = WAIT_S) -> None:
         """Until `text` was typed or sent."""
-        end = time.monotonic() + WAIT_S
+        end = time.monotonic() + within_s
         while text not in self.heard(since):
             if time.monotonic() > end:
-                raise TimeoutError(f"{text!r} did not arrive within {WAIT_S} s, but {self.heard(since)!r}")
+                raise TimeoutError(f"{text!r} did not arrive within {within_s} s, but {self.heard(since)!r}")
             time.sleep(0.05)
 
     def boot(self) -> None:
