@@ -34,6 +34,9 @@ def check_backing(
     """
     check_present(backing)
     words = {"name": backing.name, "host": pool.host.name, "size": gib(backing.capacity_bytes)}
+    if backing.encryption:
+        sentence = _("%(name)s is encrypted. What lies on it would have to be, too, and is not made here.")
+        raise Invalid(sentence % words, field="backing")
     if image_format != "qcow2":
         raise Invalid(_("Only a qcow2 can lie on another image."), field="format")
     if preallocation == "full":

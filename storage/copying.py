@@ -16,6 +16,7 @@ from .checks import PREALLOCATIONS, check_format, check_present, host_ref, volum
 from .making import exists_already
 from .models import Pool, Volume
 from .rules import FILE_POOLS, FORMATS, check_active, check_room, overlays_of
+from .secrets.encrypted import check_plain
 
 READABLE = (*FORMATS, "iso", "")  # "": the pool's volumes are block devices
 
@@ -74,6 +75,7 @@ def move_volume(
 def check_movable(volume: Volume) -> None:
     """Raise VolumeInUse when others would lose what they lie on, WrongState when it is not there."""
     check_present(volume)
+    check_copyable(volume)
     if overlay := overlays_of(volume).first():
         sentence = _("%(name)s was not moved. The volume %(overlay)s lies on it and would not find it any more.")
         raise VolumeInUse(sentence % {"name": volume.name, "overlay": overlay.name})
@@ -81,6 +83,15 @@ def check_movable(volume: Volume) -> None:
     if len(guests) > 1:
         sentence = _("%(name)s was not moved. More than one guest has it: %(guests)s.")
         raise VolumeInUse(sentence % {"name": volume.name, "guests": ", ".join(guests)})
+
+
+def check_copyable(volume: Volume) -> None:
+    """Raise NotSupported for an encrypted volume: a copy of what it holds would not be."""
+    sentence = _(
+        "%(name)s is encrypted, and is not copied, moved or converted here. Make another encrypted volume and copy "
+        "what is in it from inside a guest that has both."
+    )
+    check_plain(volume, sentence)
 
 
 def suggested_name(volume: Volume, pool: Pool, image_format: str = "") -> str:
@@ -108,6 +119,7 @@ def format_in(pool: Pool, volume: Volume) -> str:
 
 def _wanted(volume: Volume, pool: Pool, name: str, image_format: str, preallocation: str) -> dict[str, Any]:
     check_present(volume)
+    check_copyable(volume)
     check_active(pool)
     if volume.format not in READABLE:
         sentence = _("%(name)s cannot be copied: kvmweb does not read the format %(format)s.")

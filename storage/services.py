@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -23,6 +24,7 @@ from .images import refs, start_check
 from .making import exists_already
 from .models import Iso, Pool, Upload, Volume
 from .rules import FILE_POOLS, FORMATS, check_active, check_room, check_unused, gib, overlays_of
+from .secrets.encrypted import check_encryptable, check_plain, luks_arguments
 
 
 # --- pools ------------------------------------------------------------------------------------------------------------
@@ -67,17 +69,29 @@ def create_volume(
     by: User,
     preallocation: str = "none",
     backing: Volume | None = None,
+    encryption: str = "",
+    passphrase: str = "",
+    keep_passphrase: bool = True,
 ) -> Job:
     """Make a volume: empty, or an overlay that holds only what differs from `backing`.
 
+    The format "luks" is a raw disk with the `encryption` "luks", which a qcow2 may have, too. The host gets the
+    `passphrase`, and without `keep_passphrase` forgets it when its libvirt is restarted.
+
     `preallocation` "full" takes its space at once, "metadata" that of a qcow2's tables, "none" as it is written to.
-    Raises Invalid (field "name", "capacity_bytes", "format", "preallocation" or "backing"), VolumeExists, PoolFull,
-    VolumeInUse or WrongState.
+    Raises Invalid (field "name", "capacity_bytes", "format", "preallocation", "backing", "encryption" or "passphrase"),
+    VolumeExists, PoolFull, VolumeInUse or WrongState.
     """
     require_open(pool.host)
     name = validate.volume_name(name)
     capacity_bytes = validate.disk_bytes(capacity_bytes)
+    if encryption not in ("", "luks"):
+        raise Invalid(_("A volume is encrypted with luks, or not at all."), field="encryption")
+    if image_format == "luks":
+        image_format, encryption = "raw", "luks"
     check_format(pool, image_format)
+    if encryption:
+        check_encryptable(pool, passphrase, has_backing=backing is not None)
     if preallocation not in PREALLOCATIONS:
         choices = ", ".join(PREALLOCATIONS)
         raise Invalid(_("The preallocation must be one of: %(choices)s.") % {"choices": choices}, field="preallocation")
@@ -88,18 +102,20 @@ def create_volume(
         raise exists_already(name, pool.name)
     check_room(pool, capacity_bytes, image_format=image_format, in_full=preallocation == "full")
     objects = [Ref("pool", pool.pk, pool.name), host_ref(pool)]
-    return Job.start(
-        tasks.create_volume,
-        title=_("Create the volume %(name)s") % {"name": name},
-        by=by,
-        objects=[*objects, volume_ref(backing)] if backing else objects,
-        pool_id=pool.pk,
-        name=name,
-        capacity_bytes=capacity_bytes,
-        image_format=image_format,
-        preallocation=preallocation,
-        backing_id=backing.pk if backing else None,
-    )
+    with transaction.atomic():
+        return Job.start(
+            tasks.create_volume,
+            title=_("Create the volume %(name)s") % {"name": name},
+            by=by,
+            objects=[*objects, volume_ref(backing)] if backing else objects,
+            pool_id=pool.pk,
+            name=name,
+            capacity_bytes=capacity_bytes,
+            image_format=image_format,
+            preallocation=preallocation,
+            backing_id=backing.pk if backing else None,
+            luks=luks_arguments(str(uuid4()), passphrase, keep=keep_passphrase) if encryption else None,
+        )
 
 
 def resize_volume(volume: Volume, capacity_bytes: int, *, by: User, shrink: bool = False) -> Job:
@@ -155,7 +171,8 @@ def _disks(volume: Volume) -> list[Any]:
 
 
 def check_shrinkable(volume: Volume) -> None:
-    """Raise VolumeInUse while a guest runs with it."""
+    """Raise VolumeInUse while a guest runs with it, NotSupported when nobody sees what lies in its end."""
+    check_plain(volume, _("%(name)s is encrypted: whether its end is empty cannot be seen, so it only grows."))
     for disk in _disks(volume):
         if disk.guest.is_on:
             sentence = _("%(name)s was not made smaller. The running guest %(guest)s has it open. Shut it down first.")

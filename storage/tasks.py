@@ -21,7 +21,7 @@ from . import inventory, library, media
 from .copy_tasks import copy_volume as copy_volume  # Celery looks for tasks here
 from .copy_tasks import move_volume as move_volume
 from .images import check_next
-from .making import make_volume
+from .making import exists_already, make_volume
 from .models import Iso, Pool, Volume
 from .pool_tasks import create_pool as create_pool
 from .pool_tasks import delete_pool as delete_pool
@@ -29,7 +29,13 @@ from .pool_tasks import edit_pool as edit_pool
 from .pool_tasks import find_sources as find_sources
 from .pool_tasks import let_qemu_in as let_qemu_in
 from .pool_tasks import look_at_the_way
-from .rules import check_room, check_unused, in_use_by
+from .rules import check_room, check_unused, gone, in_use_by
+from .secrets.encrypted import forget_passphrase, secret_for_new
+from .secrets.inventory import sync_secrets
+from .secrets.tasks import create_secret as create_secret
+from .secrets.tasks import delete_secret as delete_secret
+from .secrets.tasks import give_passphrase as give_passphrase
+from .secrets.tasks import set_secret_value as set_secret_value
 
 REPORT_EVERY_S = 0.5
 BUSY_POOL_S, BUSY_RETRY_S = 900.0, 1.0
@@ -161,17 +167,36 @@ def create_volume(
     image_format: str,
     preallocation: Preallocation,
     backing_id: int | None = None,
+    luks: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Make a volume: empty, or an overlay on another one."""
+    """Make a volume: empty, an overlay on another one, or encrypted. `luks` has uuid, value and ephemeral of its secret."""
     pool = Pool.objects.select_related("host").get(pk=pool_id)
     wanted = VolumeXML(name=name, capacity_bytes=capacity_bytes, format=image_format)
     with pool.host.connect() as conn:
         if backing_id:
             path, below = _backing(job, conn, backing_id)
             wanted = replace(wanted, backing_path=path, backing_format=below)
+        if luks:
+            wanted = replace(wanted, luks_secret=luks["uuid"])
+            _give_secret(job, conn, pool, name, luks)
         job.step(_("Creating %(name)s in the pool %(pool)s") % {"name": name, "pool": pool.name})
         made, row = make_volume(job, pool.host, conn, pool.name, wanted, preallocation=preallocation)
+        if luks:
+            sync_secrets(pool.host, conn)
     return {"volume_id": row.pk, "path": made.path, "capacity_bytes": made.capacity_bytes}
+
+
+def _give_secret(job: RunningJob, conn: Connection, pool: Pool, name: str, luks: dict[str, Any]) -> None:
+    """The passphrase of a volume that is about to be made. Nothing is touched when its name is taken."""
+    host = pool.host
+    job.step(_("Giving %(host)s the passphrase of %(name)s") % {"host": host.name, "name": name})
+    row = inventory.refresh_pool(host, conn, pool.name, rescan=True)
+    if row is None:
+        raise gone(pool.name, host.name)
+    if row.volumes.filter(name=name, missing_since=None).exists():
+        raise exists_already(name, pool.name)
+    path = f"{row.target_path.rstrip('/')}/{name}"
+    secret_for_new(job, host, conn, path, luks["uuid"], luks["value"], ephemeral=luks["ephemeral"])
 
 
 def _backing(job: RunningJob, conn: Connection, backing_id: int) -> tuple[str, str]:
@@ -230,6 +255,8 @@ def wipe_volume(job: RunningJob, *, volume_id: int) -> dict[str, Any]:
             raise in_use_by(volume.name, [guest.name for guest in guests])
         job.step(_("Overwriting %(name)s with zeros") % {"name": volume.name})
         volumes.wipe_volume(conn, pool.name, volume.name)
+        if volume.encryption:
+            forget_passphrase(job, host, conn, volume.path)
         inventory.refresh_pool(host, conn, pool.name, rescan=True)
     return {"volume_id": volume_id}
 
@@ -260,6 +287,8 @@ def _delete(job: RunningJob, conn: Connection, volume: Volume) -> None:
         volumes.delete_volume(conn, pool.name, volume.name)
     except (PoolNotFound, VolumeNotFound):
         return
+    if volume.encryption:
+        forget_passphrase(job, pool.host, conn, volume.path)
     inventory.refresh_pool(pool.host, conn, pool.name)
 
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from virt import validate
 from virt.errors import Invalid
@@ -16,6 +17,7 @@ USAGES = {"volume": "volume", "ceph": "name", "iscsi": "target", "tls": "name"}
 """What secrets are made for, and the element that then says which one."""
 
 _READABLE = {**USAGES, "vtpm": "name"}
+_ASKED_AS = {"passphrase": "volume", "chap": "iscsi"}  # how definitions call what secrets are for
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:@/+-]{0,222}", re.ASCII)
 SHORTEST_PASSPHRASE, LONGEST_VALUE_BYTES = 8, 512
 
@@ -65,6 +67,36 @@ def read_secret(xml: str) -> SecretInfo:
         is_ephemeral=root.get("ephemeral") == "yes",
         is_private=root.get("private") == "yes",
     )
+
+
+class NamedSecret(NamedTuple):
+    """A secret as a definition asks for it: by `uuid`, or by `usage` and `usage_id`; what it does not say is ""."""
+
+    uuid: str
+    usage: str
+    usage_id: str
+
+    def is_for(self, secret: SecretInfo) -> bool:
+        """Whether it is that one."""
+        if self.uuid:
+            return self.uuid == secret.uuid
+        return bool(self.usage_id) and (self.usage, self.usage_id) == (secret.usage, secret.usage_id)
+
+
+def secrets_named(xml: str) -> list[NamedSecret]:
+    """The secrets that a guest's or a pool's definition asks for. What is no XML asks for none."""
+    try:
+        root = parse(xml, keep_layout=False)
+    except Invalid:
+        return []
+    found = []
+    for element in root.iter("secret"):
+        parent = element.getparent()
+        kind = str(element.get("type") or (parent.get("type") if parent is not None else "") or "")
+        uuid, usage_id = str(element.get("uuid", "")).lower(), str(element.get("usage", ""))
+        found.append(NamedSecret(uuid, _ASKED_AS.get(kind, kind), usage_id))
+    found.extend(NamedSecret(str(e.get("secret")).lower(), "", "") for e in root.iter("encryption") if e.get("secret"))
+    return found
 
 
 def check_usage(usage: str, usage_id: str) -> str:

@@ -16,7 +16,7 @@ from virt import validate
 from virt.connection import Connection
 from virt.domain_reader import list_domains
 from virt.errors import SecretMissing, VirtError
-from virt.secret_xml import SecretXML, read_secret, unnamed_xml
+from virt.secret_xml import SecretXML, read_secret, secrets_named, unnamed_xml
 from virt.types import DomainInfo, Uuid
 from virt.types.secrets import SecretInfo
 from virt.xmltree import attribute, parse
@@ -119,11 +119,7 @@ def uuid_for_image(conn: Connection, path: str) -> str:
 
 
 def _names(info: DomainInfo, secret: SecretInfo) -> bool:
-    for xml in filter(None, (info.xml, info.live_xml)):
-        for element in parse(xml).iter("secret"):
-            if element.get("uuid") == secret.uuid or (secret.usage_id and element.get("usage") == secret.usage_id):
-                return True
-    return False
+    return any(use.is_for(secret) for xml in filter(None, (info.xml, info.live_xml)) for use in secrets_named(xml))
 
 
 def _on_secret(conn: Connection, uuid: Uuid, verb: str, action: Callable[[libvirt.virSecret], T]) -> T:

@@ -1,1 +1,1 @@
-"""Secrets of hosts' libvirts: passphrases of encrypted disks, logins of pools. Their values pass through, and stay not."""
+"""Secrets of hosts' libvirts: passphrases of encrypted disks, logins of pools. Values pass through and do not stay."""
