@@ -252,7 +252,14 @@ def _disks(plan: GuestPlan) -> tuple[DiskSpec, ...]:
         return (DiskSpec(path=plan.disk.path, format=plan.disk.format, is_block=is_block, boot_order=order),)
     if plan.volume:
         is_block = plan.volume.pool.type not in FILE_POOLS
-        return (DiskSpec(path=plan.volume.path, format=plan.volume.format, is_block=is_block, boot_order=order),)
+        disk = DiskSpec(
+            path=plan.volume.path,
+            format=plan.volume.format,
+            is_block=is_block,
+            boot_order=order,
+            encryption=plan.volume.encryption,
+        )
+        return (disk,)
     return ()
 
 
