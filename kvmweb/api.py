@@ -21,6 +21,9 @@ from storage.api import isos_router, pools_router, volumes_router
 from storage.copies.api import router as copies_router
 from storage.fetching.api import router as fetching_router
 from storage.importing.api import router as importing_router
+from storage.secrets.api import router as secrets_router
+from storage.secrets.api import volume_router as passphrases_router
+from storage.signers.api import router as signers_router
 from storage.trees.api import router as trees_router
 from virt.errors import UserError
 
@@ -43,6 +46,8 @@ api.add_router("/hosts", hosts_router)
 api.add_router("/hosts", host_care_router)
 api.add_router("/pools", pools_router)
 api.add_router("/volumes", volumes_router)
+api.add_router("/volumes", passphrases_router)
+api.add_router("/secrets", secrets_router)
 api.add_router("/isos", fetching_router)
 api.add_router("/isos", isos_router)
 api.add_router("/isos", trees_router)

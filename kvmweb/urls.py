@@ -15,6 +15,7 @@ urlpatterns = [
     path("hosts/", include("hosts.urls")),
     path("hosts/", include("guests.host_care.urls")),
     path("", include("storage.urls")),
+    path("", include("storage.secrets.urls")),
     path("", include("networking.urls")),
     path("jobs/", include("jobs.urls")),
     path("accounts/", include("allauth.urls")),

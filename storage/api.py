@@ -148,6 +148,9 @@ def create_volume(request: HttpRequest, body: VolumeIn, response: HttpResponse) 
         by=actor(request),
         preallocation=body.preallocation,
         backing=backing,
+        encryption=body.encryption,
+        passphrase=body.passphrase.get_secret_value(),
+        keep_passphrase=body.keep_passphrase,
     )
     return accepted(response, job)
 

@@ -13,9 +13,19 @@ from virt.errors import UserError
 
 from .models import Iso, Pool, Volume
 from .rules import FILE_POOLS, FORMATS
+from .secrets.encrypted import POOLS as ENCRYPTABLE_POOLS
+from .secrets.fields import check_same, hidden_field
 
 GIB = 1024**3
 _FIELDS = {"capacity_bytes": "size_gib", "format": "image_format", "sha256_expected": "sha256"}
+
+
+LUKS = "luks"
+ENCRYPTED = [
+    ("qcow2-luks", gettext_lazy("qcow2, encrypted (LUKS)")),
+    (LUKS, gettext_lazy("raw, encrypted (LUKS)")),
+]
+PASSPHRASE_FIELDS = ("passphrase", "passphrase_again", "keep_passphrase")
 
 
 class ServiceForm(forms.Form):
@@ -43,6 +53,19 @@ class VolumeForm(ServiceForm):
             "qcow2 grows as it is written to and can hold snapshots; raw is the plain bytes of a disk."
         ),
     )
+    passphrase = hidden_field(
+        gettext_lazy("Passphrase"),
+        required=False,
+        help_text=gettext_lazy(
+            "At least 8 characters. The host keeps it; nobody can read it back, and without it the disk is lost."
+        ),
+    )
+    passphrase_again = hidden_field(gettext_lazy("Passphrase, once more"), required=False)
+    keep_passphrase = forms.BooleanField(
+        required=False,
+        initial=True,
+        label=gettext_lazy("The host keeps the passphrase when its libvirt is restarted"),
+    )
     preallocation = forms.ChoiceField(
         label=gettext_lazy("Space"),
         choices=[
@@ -54,15 +77,43 @@ class VolumeForm(ServiceForm):
 
     def __init__(self, data: QueryDict | None, *, pool: Pool, backing: Volume | None = None) -> None:
         super().__init__(data, initial=_overlay_of(backing) if backing else None)
+        self.can_encrypt = pool.type in ENCRYPTABLE_POOLS and not backing
+        if self.can_encrypt:
+            self.fields["image_format"].choices += ENCRYPTED  # type: ignore[attr-defined]
+        else:
+            for name in PASSPHRASE_FIELDS:
+                del self.fields[name]
         if pool.type not in FILE_POOLS:
             self.fields["image_format"].choices = [("raw", "raw")]  # type: ignore[attr-defined]
         if backing:
             self.fields["image_format"].choices = [("qcow2", "qcow2")]  # type: ignore[attr-defined]
             self.fields["preallocation"].choices = self.fields["preallocation"].choices[:2]  # type: ignore[attr-defined]
 
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if data.get("image_format", "").endswith(LUKS):
+            check_same(self, data)
+        return data
+
     @property
     def capacity_bytes(self) -> int:
         return to_bytes(self.cleaned_data["size_gib"])
+
+    @property
+    def made_format(self) -> str:
+        """As the service wants it: "luks" is a raw disk that is encrypted."""
+        return self.cleaned_data["image_format"].removesuffix(f"-{LUKS}")  # type: ignore[no-any-return]
+
+    def encryption(self) -> dict[str, Any]:
+        """Of an encrypted format, what the service wants to know besides."""
+        data = self.cleaned_data
+        if not data["image_format"].endswith(LUKS):
+            return {}
+        return {
+            "encryption": LUKS,
+            "passphrase": data["passphrase"],
+            "keep_passphrase": data["keep_passphrase"],
+        }
 
 
 def _overlay_of(backing: Volume) -> dict[str, str]:

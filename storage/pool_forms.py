@@ -1,5 +1,6 @@
 """Forms of pools: one for each type, from what the type has."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -38,7 +39,10 @@ _LABELS = {
     "initiator": (_("Initiator"), _("The IQN as which this host shows itself.")),
     "adapter": (_("Adapter"), _("e.g. host3")),
     "auth_user": (_("User name"), _("Where the server asks for a login.")),
-    "auth_secret": (_("Secret"), _("The UUID of a libvirt secret of the host that holds the password.")),
+    "auth_secret": (
+        _("Secret"),
+        _("A libvirt secret of the host that holds the password or key. Add one in the tab Secrets of the host."),
+    ),
     "owner": (_("Owner"), _("Number of a user. Empty: root.")),
     "group": (_("Group"), _("Number of a group. Empty: root's.")),
     "mode": (
@@ -52,11 +56,18 @@ DESTROYING = ("fs", "disk", "logical")
 
 
 class PoolForm(ServiceForm):
-    """Fields of the type; `kind` is a dict of virt.pool_types.PoolKind."""
+    """Fields of the type; `kind` is a dict of virt.pool_types.PoolKind, `secrets` what the host has for a login."""
 
     name = forms.CharField(max_length=64, label=_("Name"), help_text=_("Letters, digits, dots, dashes, underscores."))
 
-    def __init__(self, data: QueryDict | None, *, kind: dict[str, Any], initial: dict[str, str]) -> None:
+    def __init__(
+        self,
+        data: QueryDict | None,
+        *,
+        kind: dict[str, Any],
+        initial: dict[str, str],
+        secrets: Sequence[tuple[str, Any]] = (),
+    ) -> None:
         super().__init__(data, initial=initial)
         self.type: str = kind["type"]
         required, optional = FIELDS[self.type]
@@ -66,6 +77,8 @@ class PoolForm(ServiceForm):
             if name == "format" and kind["formats"]:
                 choices = [("", _("as libvirt chooses")), *((each, each) for each in kind["formats"])]
                 self.fields[name] = forms.ChoiceField(choices=choices, **options)
+            elif name == "auth_secret" and secrets:
+                self.fields[name] = forms.ChoiceField(choices=[("", _("none")), *secrets], **options)
             else:
                 self.fields[name] = forms.CharField(max_length=4096, **options)
         if self.type in BUILDABLE:
@@ -130,3 +143,9 @@ def type_choices(kinds: list[dict[str, Any]]) -> list[tuple[str, Any]]:
 def hosts_to_administer(user: Any) -> list[Host]:
     """Where the user may make pools."""
     return list(Host.objects.permitted(user, "administer").exclude(state=Host.State.DISABLED).order_by("name"))
+
+
+def secret_choices(host: Host, pool_type: str) -> list[tuple[str, Any]]:
+    """The secrets of the host that a pool of that type may log in with."""
+    usage = "ceph" if pool_type == "rbd" else "iscsi"
+    return [(str(secret.uuid), str(secret)) for secret in host.secrets.filter(usage=usage).order_by("usage_id")[:500]]

@@ -18,7 +18,7 @@ from virt.pool_xml import FIELDS, check_edited, stable_xml
 
 from . import pooling
 from .models import Pool
-from .pool_forms import LookForm, PoolForm, WarningForm, XmlForm, hosts_to_administer, type_choices
+from .pool_forms import LookForm, PoolForm, WarningForm, XmlForm, hosts_to_administer, secret_choices, type_choices
 from .shell import virsh
 
 
@@ -34,7 +34,8 @@ def pool_new(request: HttpRequest) -> HttpResponse:
     kind = next((each for each in kinds if each["type"] == request.GET.get("type")), kinds[0])
     names = (*FIELDS[kind["type"]][0], *FIELDS[kind["type"]][1], "name")
     given = {name: request.GET[name] for name in names if name in request.GET}
-    form = PoolForm(request.POST or None, kind=kind, initial=given)
+    logins = secret_choices(host, kind["type"])
+    form = PoolForm(request.POST or None, kind=kind, initial=given, secrets=logins)
     if request.method == "POST" and form.is_valid():
         try:
             job = pooling.create_pool(host, form.spec(), by=user, **form.options())

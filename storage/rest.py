@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Field, Schema
 from ninja.pagination import LimitOffsetPagination
+from pydantic import SecretStr
 
 from .rows import IsoLine, VolumeLine, backing_chain, guests_of
 
@@ -62,6 +63,7 @@ class VolumeOut(Schema):
     format: str = Field(
         validation_alias="volume.format", description="raw, qcow2, iso …; empty where the pool has no formats"
     )
+    encryption: str = Field(validation_alias="volume.encryption", description="luks; empty: it is not encrypted")
     capacity_bytes: int = Field(validation_alias="volume.capacity_bytes", description="What a guest sees.")
     allocation_bytes: int = Field(validation_alias="volume.allocation_bytes", description="What the host holds.")
     backing_path: str = Field(validation_alias="volume.backing_path", description="The image that it lies on.")
@@ -160,7 +162,7 @@ class VolumeIn(Schema):
     pool: int = Field(description="Row id of the pool.", ge=0, le=MAX_BYTES)
     name: str
     capacity_bytes: int = Field(ge=-MAX_BYTES, le=MAX_BYTES)
-    format: str = Field("qcow2", description="qcow2 or raw")
+    format: str = Field("qcow2", description="qcow2, raw, or luks: raw and encrypted")
     preallocation: str = Field(
         "none", description="full takes all the space now, metadata that of a qcow2's tables, none as it is written to"
     )
@@ -171,6 +173,9 @@ class VolumeIn(Schema):
 
 class IsoPatch(Schema):
     os_id: str | None = Field(
+    encryption: str = Field("", description="luks, of qcow2 or raw; empty: none")
+    passphrase: SecretStr = Field(SecretStr(""), description="Of an encrypted one; nobody can read it back.")
+    keep_passphrase: bool = Field(True, description="false: the host forgets it when its libvirt is restarted")
         None, description="One of GET /isos/systems; empty: as it is recognised at the next check."
     )
     sha256_expected: str | None = Field(None, description="What it should be; empty: nobody knows.")

@@ -169,7 +169,7 @@ def create_volume(
     backing_id: int | None = None,
     luks: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Make a volume: empty, an overlay on another one, or encrypted. `luks` has uuid, value and ephemeral of its secret."""
+    """Make a volume: empty, an overlay on another one, or encrypted: `luks` has uuid, value and ephemeral."""
     pool = Pool.objects.select_related("host").get(pk=pool_id)
     wanted = VolumeXML(name=name, capacity_bytes=capacity_bytes, format=image_format)
     with pool.host.connect() as conn:

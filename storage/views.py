@@ -20,7 +20,8 @@ from . import lists, rules, services
 from .forms import VolumeForm
 from .models import Pool, Volume
 from .pool_forms import hosts_to_administer
-from .rows import backing_chain, guests_of, pool_lines, volume_lines
+from .rows import SHOWN_OF_VOLUMES, backing_chain, guests_of, pool_lines, volume_lines
+from .secrets.encrypted import has_passphrase
 from .shell import virsh
 
 
@@ -155,6 +156,7 @@ def volume(request: HttpRequest, pk: int) -> HttpResponse:
         "more_guests": more,
         "chain": backing_chain(found),
         "overlays": rules.overlays_of(found).select_related("pool")[:20],
+        "lacks_passphrase": bool(found.encryption) and not found.missing_since and not has_passphrase(found),
     }
     template = "storage/_volume.html" if request.headers.get("HX-Request") else "storage/volume.html"
     return render(request, template, context)
@@ -191,9 +193,10 @@ def volume_new(request: HttpRequest, pk: int) -> HttpResponse:
                 found,
                 data["name"],
                 form.capacity_bytes,
-                data["image_format"],
+                form.made_format,
                 by=actor(request),
                 preallocation=data["preallocation"],
+                **form.encryption(),
                 backing=backing,
             )
         except UserError as error:
