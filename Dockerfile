@@ -39,7 +39,7 @@ RUN useradd --system --uid ${KVMWEB_UID} --user-group --no-create-home --home-di
     && install -d -m 0755 /run/kvmweb \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates librrd8 libsasl2-modules libvirt0 openssh-client osinfo-db python3 \
+        ca-certificates gpgv librrd8 libsasl2-modules libvirt0 openssh-client osinfo-db python3 \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/kvmweb
 COPY --from=site /opt/kvmweb /opt/kvmweb

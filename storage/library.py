@@ -51,6 +51,7 @@ def add_image(
     sha256: str,
     *,
     expected: str = "",
+    signed_by: str = "",
     source_url: str = "",
     by: User | None = None,
 ) -> Iso:
@@ -63,6 +64,7 @@ def add_image(
             **found,
             "sha256": sha256,
             "sha256_expected": expected,
+            "signed_by": signed_by,
             "source_url": source_url[:2000],
             "os_set_by_hand": False,
             "inspected_at": timezone.now(),

@@ -127,6 +127,8 @@ class Iso(models.Model):
     found = models.JSONField(default=dict)  # what the import found in an appliance (storage.importing.inspect)
     sha256 = models.CharField(max_length=64, blank=True)
     sha256_expected = models.CharField(max_length=64, blank=True)
+    # The fingerprint of the key that has signed the list with the checksum; "" where no signature was verified.
+    signed_by = models.CharField(max_length=64, blank=True)
     inspected_at = models.DateTimeField(null=True, blank=True)
     is_iso9660 = models.BooleanField(null=True)  # None: not looked at yet
     label = models.CharField(max_length=64, blank=True)
@@ -265,3 +267,4 @@ class Release(models.Model):
 
 
 from .secrets.models import HostSecret, PassingValue  # noqa: E402, F401 - Django looks for models here
+from .signers.models import SignerKey  # noqa: E402, F401

@@ -127,6 +127,10 @@ class IsoOut(Schema):
     checksum: str = Field(
         validation_alias="iso.checksum", description="unknown, unverified, computed, matches or differs"
     )
+    signed_by: str = Field(
+        validation_alias="iso.signed_by",
+        description="The fingerprint of the key that has signed the vendor's list; empty: no signature was verified.",
+    )
     used_by_count: int = Field(description="How many guests have it in a drive.")
     inspected_at: datetime | None = Field(validation_alias="iso.inspected_at")
     added_at: datetime = Field(validation_alias="iso.added_at")
@@ -169,13 +173,13 @@ class VolumeIn(Schema):
     backing: int | None = Field(
         None, ge=0, le=MAX_BYTES, description="Row id of a volume of the host: the new one holds only what differs."
     )
+    encryption: str = Field("", description="luks, of qcow2 or raw; empty: none")
+    passphrase: SecretStr = Field(SecretStr(""), description="Of an encrypted one; nobody can read it back.")
+    keep_passphrase: bool = Field(True, description="false: the host forgets it when its libvirt is restarted")
 
 
 class IsoPatch(Schema):
     os_id: str | None = Field(
-    encryption: str = Field("", description="luks, of qcow2 or raw; empty: none")
-    passphrase: SecretStr = Field(SecretStr(""), description="Of an encrypted one; nobody can read it back.")
-    keep_passphrase: bool = Field(True, description="false: the host forgets it when its libvirt is restarted")
         None, description="One of GET /isos/systems; empty: as it is recognised at the next check."
     )
     sha256_expected: str | None = Field(None, description="What it should be; empty: nobody knows.")

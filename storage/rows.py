@@ -21,7 +21,12 @@ from jobs.models import Job, JobObject
 
 from .models import Iso, Pool, Volume
 from .rules import FILE_POOLS, FORMATS, Users, users_of
+from .signers.models import spaced
 
+SHOWN_OF_VOLUMES = (
+    "name", "format", "capacity_bytes", "allocation_bytes", "backing_path", "missing_since",
+    "pool__name", "pool__host__name",
+)  # fmt: skip # what a list of volumes shows; menus and pages read the rest
 NEW_FOR = timedelta(days=1)
 SHOWN_GUESTS = 50
 PACKED = (".gz", ".bz2", ".xz", ".zst")
@@ -186,8 +191,15 @@ class IsoLine(_Used):
         return f"{reverse('guests:new')}?iso={self.iso.pk}"
 
     @property
+    def signed_by(self) -> str:
+        return spaced(self.iso.signed_by)
+
+    @property
     def trust(self) -> Trust:
         match self.iso.checksum:
+            case Iso.Checksum.MATCHES if self.iso.signed_by:
+                sentence = _("The vendor's list that has its checksum is signed by the key %(fingerprint)s.")
+                return Trust("ok", "s-ok", _("signed"), sentence % {"fingerprint": self.signed_by})
             case Iso.Checksum.MATCHES:
                 return Trust("ok", "s-ok", _("as published"))
             case Iso.Checksum.DIFFERS:
@@ -293,7 +305,8 @@ def _twins(user: User, isos: list[Iso]) -> dict[str, int]:
 def _common_to(user: User, volumes: list[Volume]) -> Callable[[Volume], dict[str, Any]]:
     """What the lines of volumes and of images have in common, gathered at once."""
     rights, users = Rights(user), users_of(volume.pk for volume in volumes)
-    urls = {volume.pool_id: volume.pool.get_absolute_url() for volume in volumes}
+    pools = {volume.pool_id: volume.pool for volume in volumes}
+    urls = {pk: pool.get_absolute_url() for pk, pool in pools.items()}
 
     def common(volume: Volume) -> dict[str, Any]:
         return {

@@ -291,7 +291,7 @@ def set_sha256_expected(iso: Iso, sha256: str, *, by: User) -> None:
     wanted = sha256.strip().lower()
     if wanted and not re.fullmatch("[0-9a-f]{64}", wanted):
         raise Invalid(_("A SHA-256 checksum has 64 hexadecimal digits."), field="sha256_expected")
-    iso.sha256_expected = wanted
-    iso.save(update_fields=["sha256_expected"])
+    iso.sha256_expected, iso.signed_by = wanted, ""  # somebody's word now, not the vendor's
+    iso.save(update_fields=["sha256_expected", "signed_by"])
     audit.record(by, "set_iso_checksum", kind="iso", object_id=iso.pk, name=iso.name, detail=wanted)
     tasks.tell(iso)

@@ -4,6 +4,7 @@ from . import copy_views, iso_views, pool_views, views
 from .copies import views as image_copy_views
 from .fetching import views as fetch_views
 from .importing import views as import_views
+from .signers import views as signer_views
 from .trees import views as tree_views
 
 app_name = "storage"
@@ -11,6 +12,8 @@ urlpatterns = [
     path("isos/", iso_views.isos, name="isos"),
     path("isos/fetch/", fetch_views.fetch, name="fetch"),
     path("isos/fetch/entry/", fetch_views.fetch_entry, name="fetch_entry"),
+    path("isos/signers/", signer_views.signers, name="signers"),
+    path("isos/signers/<int:pk>/delete/", signer_views.signer_delete, name="signer_delete"),
     path("isos/catalogue/refresh/", fetch_views.refresh, name="catalogue_refresh"),
     path("isos/<int:pk>/", iso_views.iso, name="iso"),
     path("isos/<int:pk>/menu/", iso_views.iso_menu, name="iso_menu"),

@@ -16,16 +16,20 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from storage.fetching.checksums import Wanted, parse_list
-from storage.fetching.download import fetch_text
 from storage.fetching.errors import FetchFailed
 from storage.models import Release
+from storage.signers.models import SignerKey
+from storage.signers.verify import read_list
 from virt.errors import Invalid
 
 DATA = Path(__file__).with_name("images.json")
 
 
 class Entry(NamedTuple):
-    """One line of the catalogue. `kind` as in Iso.Kind; either `list` with `pattern`, or `url`."""
+    """One line of the catalogue. `kind` as in Iso.Kind; either `list` with `pattern`, or `url`.
+
+    `signer` is the fingerprint of the key that signs the list: verified where an administrator has added that key.
+    """
 
     key: str
     name: str
@@ -35,13 +39,15 @@ class Entry(NamedTuple):
     list: str = ""
     pattern: str = ""
     url: str = ""
+    signer: str = ""
 
 
 class Current(NamedTuple):
-    """What an entry leads to today."""
+    """What an entry leads to today. `signed_by`: the key that has signed the list; "" where it was not verified."""
 
     url: str
     wanted: Wanted | None
+    signed_by: str = ""
 
 
 @cache
@@ -59,15 +65,17 @@ def find(key: str) -> Entry:
 
 
 def current(entry: Entry, check: Callable[[], None] = lambda: None) -> Current:
-    """Ask the vendor what is current, and remember it. Raises FetchFailed and what a download raises."""
+    """Ask the vendor what is current, and remember it. Raises SignatureWrong, FetchFailed and what a download does."""
     if entry.url:
         return Current(entry.url, None)
-    published = parse_list(fetch_text(entry.list, check))
+    signer = SignerKey.objects.filter(fingerprint=entry.signer).first() if entry.signer else None
+    text, signed_by = read_list(entry.list, signer, check)
+    published = parse_list(text)
     names = sorted((name for name in published if re.fullmatch(entry.pattern, name)), key=_by_numbers)
     if not names:
         sentence = _("The vendor's list at %(url)s has no file for %(name)s any more. The catalogue needs an update.")
         raise FetchFailed(sentence % {"url": entry.list, "name": entry.name})
-    found = Current(urljoin(entry.list, names[-1]), published[names[-1]])
+    found = Current(urljoin(entry.list, names[-1]), published[names[-1]], signed_by)
     Release.objects.update_or_create(
         key=entry.key,
         defaults={"url": found.url, "checksum": published[names[-1]].digest, "read_at": timezone.now()},

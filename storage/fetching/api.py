@@ -25,6 +25,7 @@ class FetchIn(Schema):
     name: str = Field("", description="Empty: as it is called there, without the suffix of a packer.")
     checksum: str = Field("", description="SHA-256 or SHA-512 of the file as it is published.")
     checksum_url: str = Field("", description="A published list of checksums, instead of `checksum`.")
+    signer: str = Field("", description="The fingerprint of a known key that must have signed that list.")
 
 
 class EntryOut(Schema):
@@ -37,6 +38,7 @@ class EntryOut(Schema):
     kind: str = Field(description="iso, cloud or drivers")
     url: str = Field(description="Empty until the catalogue was refreshed.")
     checksum: str
+    signer: str = Field(description="The fingerprint of the key that signs the vendor's list; empty: it is not known.")
     read_at: datetime | None
 
 
@@ -51,7 +53,13 @@ def fetch_image(request: HttpRequest, body: FetchIn, response: HttpResponse) -> 
     if body.entry:
         return accepted(response, services.fetch_entry(pool, body.entry, by=actor(request)))
     job = services.fetch_image(
-        pool, body.url, by=actor(request), name=body.name, checksum=body.checksum, checksum_url=body.checksum_url
+        pool,
+        body.url,
+        by=actor(request),
+        name=body.name,
+        checksum=body.checksum,
+        checksum_url=body.checksum_url,
+        signer=body.signer,
     )
     return accepted(response, job)
 
@@ -79,5 +87,6 @@ def _line(entry: catalogue.Entry, release: Release | None) -> EntryOut:
         kind=entry.kind,
         url=release.url if release else entry.url,
         checksum=release.checksum if release else "",
+        signer=entry.signer,
         read_at=release.read_at if release else None,
     )

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from django.utils.translation import gettext as _
 
 from .addresses import Target, parse_url, resolve
-from .errors import FetchFailed
+from .errors import FetchFailed, FileMissing
 
 MAX_REDIRECTS = 8
 TRIES = 5  # in a row without a byte
@@ -19,6 +19,7 @@ TIMEOUT_S = 30.0
 CHUNK = 1024 * 1024
 MAX_TEXT = 8 * 1024 * 1024  # of a list of checksums
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MISSING = frozenset({403, 404, 410})  # 403: what object stores say of files that are not there
 _HEADERS = {"User-Agent": "kvmweb", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -102,7 +103,8 @@ class Download:
             response.close()
             sentence = _("%(url)s answered %(status)d %(reason)s instead of the file. Check the address.")
             words = {"url": self.url, "status": response.status, "reason": response.reason}
-            raise FetchFailed(sentence % words, field="url")
+            kind = FileMissing if response.status in _MISSING else FetchFailed
+            raise kind(sentence % words, field="url")
         return response
 
 
@@ -112,15 +114,15 @@ class FetchChanged(FetchFailed):
     code, status = "fetch_changed", 409
 
 
-def fetch_text(url: str, check: Callable[[], None] = lambda: None) -> str:
-    """A small file as text, such as a list of checksums. Raises FetchFailed when it is larger than that."""
+def fetch_bytes(url: str, check: Callable[[], None] = lambda: None) -> bytes:
+    """A small file, such as a list of checksums. Raises FetchFailed when it is larger than that."""
     found = bytearray()
     with Download(url, check) as download:
         for chunk in download.chunks():
             found += chunk
             if len(found) > MAX_TEXT:
                 raise FetchFailed(_("%(url)s is too large for a list of checksums.") % {"url": url})
-    return found.decode("utf-8", "replace")
+    return bytes(found)
 
 
 def _request(target: Target, headers: dict[str, str], url: str) -> http.client.HTTPResponse:

@@ -15,6 +15,10 @@ class FetchFailed(UserError):
     code, status = "fetch_failed", 502
 
 
+class FileMissing(FetchFailed):
+    """The server is there and says that it has no such file."""
+
+
 class NotUnpacked(UserError):
     """What came is compressed and cannot be unpacked: damaged, or far larger than any image."""
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from accounts.models import User
 from storage.forms import ServiceForm
 from storage.models import Pool
+from storage.signers.models import SignerKey
 
 
 class FetchForm(ServiceForm):
@@ -40,11 +41,24 @@ class FetchForm(ServiceForm):
         widget=forms.TextInput(attrs={"type": "url", "placeholder": "https://", "autocomplete": "off"}),
     )
 
+    signer = forms.ModelChoiceField(
+        SignerKey.objects.all(),
+        required=False,
+        to_field_name="fingerprint",
+        empty_label=gettext_lazy("nobody: its signature is not verified"),
+        label=gettext_lazy("The list must be signed by"),
+    )
+
     def __init__(self, data: QueryDict | None, *, user: User) -> None:
         super().__init__(data)
+        self.fields["signer"].label_from_instance = _signer_label  # type: ignore[attr-defined]
         pools = pools_for(user)
         self.fields["pool"].queryset = pools  # type: ignore[attr-defined]
         self.fields["pool"].label_from_instance = pool_label  # type: ignore[attr-defined]
+
+
+def _signer_label(key: SignerKey) -> str:
+    return f"{key.name} · {key.spaced[-9:]}" if key.name else key.spaced
 
 
 def pools_for(user: User) -> QuerySet[Pool]:

@@ -12,6 +12,7 @@ from storage.making import exists_already
 from storage.models import Pool
 from storage.names import validate_file_name
 from storage.rules import check_active
+from storage.signers.services import find_key
 from virt import validate
 from virt.errors import Invalid
 
@@ -21,12 +22,21 @@ from .checksums import parse_checksum
 from .unpack import name_from
 
 
-def fetch_image(pool: Pool, url: str, *, by: User, name: str = "", checksum: str = "", checksum_url: str = "") -> Job:
+def fetch_image(
+    pool: Pool,
+    url: str,
+    *,
+    by: User,
+    name: str = "",
+    checksum: str = "",
+    checksum_url: str = "",
+    signer: str = "",
+) -> Job:
     """Fetch an image from the web into a pool of any host. Packed ones (.gz, .bz2, .xz, .zst) are unpacked on the way.
 
     `checksum` is a SHA-256 or SHA-512 of the file as it is published, `checksum_url` the vendor's list of them; one of
-    the two. Raises Invalid (field "url", "name", "checksum" or "checksum_url"), AddressRefused, VolumeExists,
-    WrongState or HostInMaintenance.
+    the two; `signer` the fingerprint of a known key that must have signed the list. Raises Invalid (field "url",
+    "name", "checksum", "checksum_url" or "signer"), AddressRefused, VolumeExists, WrongState or HostInMaintenance.
     """
     require_open(pool.host)
     parts = parse_url(url)
@@ -34,6 +44,9 @@ def fetch_image(pool: Pool, url: str, *, by: User, name: str = "", checksum: str
         parse_url(checksum_url, field="checksum_url")
         if checksum:
             raise Invalid(_("Give the checksum or the address of a list of them, not both."), field="checksum")
+    key = find_key(signer)
+    if key and not checksum_url:
+        raise Invalid(_("What is signed is a list of checksums. Give its address, too."), field="checksum_url")
     wanted = parse_checksum(checksum)
     name = validate.volume_name(validate_file_name(name or name_from(url.strip())))
     check_active(pool)
@@ -50,6 +63,7 @@ def fetch_image(pool: Pool, url: str, *, by: User, name: str = "", checksum: str
         algorithm=wanted.algorithm if wanted else "",
         digest=wanted.digest if wanted else "",
         checksum_url=checksum_url.strip(),
+        signer=key.fingerprint if key else "",
     )
     publish("isos")
     return job

@@ -11,11 +11,14 @@ from storage import catalogue
 from storage.content import RESERVE_BYTES, Progress, check_fits, find_pool, write_volume
 from storage.library import add_image
 from storage.models import Pool
+from storage.signers.models import spaced
+from storage.signers.services import find_key
+from storage.signers.verify import SignatureWrong, read_list
 from virt import image_guard
 from virt.errors import UserError
 
 from .checksums import Wanted, from_list
-from .download import Download, fetch_text
+from .download import Download
 from .errors import AddressRefused, FetchFailed
 from .unpack import name_from, packed_as, unpacked, with_head
 
@@ -39,18 +42,21 @@ def fetch_image(
     digest: str = "",
     checksum_url: str = "",
     entry: str = "",
+    signer: str = "",
 ) -> dict[str, Any]:
     """Fetch `url` (or what an `entry` of the catalogue leads to) into a new volume, unpacked, and compare it with the
-    checksum. On any failure nothing stays."""
+    checksum, whose list the key `signer` must have signed if given. On any failure nothing stays."""
     pool = Pool.objects.select_related("host").get(pk=pool_id)
     wanted = Wanted(algorithm, digest) if digest else None
+    signed_by = ""
     if entry:
         job.step(_("Asking the vendor of %(name)s what is current") % {"name": catalogue.find(entry).name})
-        url, wanted = catalogue.current(catalogue.find(entry), job.check_cancelled)
+        url, wanted, signed_by = catalogue.current(catalogue.find(entry), job.check_cancelled)
         name = name or name_from(url)
     if checksum_url:
         job.step(_("Reading the vendor's checksums at %(url)s") % {"url": checksum_url})
-        wanted = from_list(fetch_text(checksum_url, job.check_cancelled), url)
+        text, signed_by = read_list(checksum_url, find_key(signer), job.check_cancelled)
+        wanted = from_list(text, url)
     job.step(_("Asking for %(url)s") % {"url": url})
     with Download(url, job.check_cancelled) as download, pool.host.connect() as conn:
         pool = find_pool(pool.host, conn, pool.name)
@@ -68,11 +74,28 @@ def fetch_image(
         # The vendor's number is of the packed file; the image's own is compared with what was written.
         expected = wanted.digest if wanted and wanted.algorithm == "sha256" and not is_packed else sha256
         iso = add_image(
-            conn, volume, sha256, expected=expected if wanted else "", source_url=download.url, by=job.row.created_by
+            conn,
+            volume,
+            sha256,
+            expected=expected if wanted else "",
+            signed_by=signed_by,
+            source_url=download.url,
+            by=job.row.created_by,
         )
     if not wanted:
         job.log(_("Nobody said what its checksum should be, so it is not known whether it is the vendor's file."))
-    return {"iso_id": iso.pk, "volume_id": volume.pk, "sha256": sha256, "checksum": str(iso.checksum)}
+    elif signed_by:
+        sentence = _("The list of checksums is signed by the key %(fingerprint)s.")
+        job.log(sentence % {"fingerprint": spaced(signed_by)})
+    elif entry or checksum_url:
+        job.log(_("Whether the list of checksums is signed was not verified: no key of its signer is known here."))
+    return {
+        "iso_id": iso.pk,
+        "volume_id": volume.pk,
+        "sha256": sha256,
+        "checksum": str(iso.checksum),
+        "signed_by": signed_by,
+    }
 
 
 @job_task(soft_time_limit=900)
@@ -84,7 +107,7 @@ def refresh_catalogue(job: RunningJob) -> dict[str, Any]:
         job.step(_("Asking the vendor of %(name)s") % {"name": entry.name}, done=number, total=len(entries))
         try:
             catalogue.current(entry, job.check_cancelled)
-        except (FetchFailed, AddressRefused) as error:
+        except (FetchFailed, AddressRefused, SignatureWrong) as error:
             failed.append(entry.key)
             job.log(str(error))
     return {"asked": len(entries), "failed": failed}

@@ -8,6 +8,7 @@ from accounts.permissions import may
 from accounts.rest import actor
 from storage import catalogue
 from storage.models import Release
+from storage.signers.models import SignerKey
 from virt.errors import UserError
 
 from . import services
@@ -28,6 +29,7 @@ def fetch(request: HttpRequest) -> HttpResponse:
                 name=data["name"],
                 checksum=data["checksum"],
                 checksum_url=data["checksum_url"],
+                signer=data["signer"].fingerprint if data["signer"] else "",
             )
         except UserError as error:
             form.refuse(error)
@@ -39,6 +41,7 @@ def fetch(request: HttpRequest) -> HttpResponse:
         "pools": list(pools_for(user)),
         "entries": [(entry, releases.get(entry.key)) for entry in catalogue.entries()],
         "can_refresh": may(user, "create"),
+        "trusted": set(SignerKey.objects.values_list("fingerprint", flat=True)),
     }
     return render(request, "storage/fetch.html", context, status=422 if form.errors else 200)
 
