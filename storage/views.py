@@ -133,7 +133,8 @@ def _volumes_context(request: HttpRequest, pool: Pool | None = None) -> dict[str
     user, wanted = actor(request), lists.Wanted.from_query(request.GET)
     if pool is not None:
         wanted = wanted.within(pool)
-    page = lists.page_of(request, lists.volumes(user, wanted))
+    found = lists.volumes(user, wanted).select_related(None).select_related("pool__host")
+    page = lists.page_of(request, found.only(*SHOWN_OF_VOLUMES))
     return {
         "page": page,
         "lines": volume_lines(user, page.object_list),
@@ -141,7 +142,6 @@ def _volumes_context(request: HttpRequest, pool: Pool | None = None) -> dict[str
         "sizes": lists.PAGE_SIZES,
         "hosts": lists.hosts(user),
         "formats": lists.FORMATS,
-        "icons": static("icons.svg"),
         "pool": pool,
     }
 
@@ -167,8 +167,7 @@ def volume_row(request: HttpRequest, pk: int) -> HttpResponse:
     """The line of a volume in a list; ?in_pool=1 for the list of its pool."""
     user, found = actor(request), _volume(request, pk, "view")
     pool = found.pool if "in_pool" in request.GET else None
-    line = volume_lines(user, [found])[0]
-    context = {"line": line, "hosts": lists.hosts(user), "pool": pool, "icons": static("icons.svg")}
+    context = {"lines": volume_lines(user, [found]), "hosts": lists.hosts(user), "pool": pool}
     return render(request, "storage/_volume_row.html", context)
 
 
@@ -196,8 +195,8 @@ def volume_new(request: HttpRequest, pk: int) -> HttpResponse:
                 form.made_format,
                 by=actor(request),
                 preallocation=data["preallocation"],
-                **form.encryption(),
                 backing=backing,
+                **form.encryption(),
             )
         except UserError as error:
             form.refuse(error)
