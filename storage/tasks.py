@@ -334,7 +334,9 @@ def _with_pool(job: RunningJob, pool_id: int, step: str, action: Callable[[Conne
 
 @shared_task(name="storage.tasks.sweep", ignore_result=True)
 def sweep() -> None:
-    """Put away what abandoned uploads left behind."""
+    """Put away what abandoned uploads left behind, and forget what has been over for long."""
+    from storage.forgetting import forget_old_rows
     from storage.uploads.sweeper import sweep_uploads
 
     sweep_uploads()
+    forget_old_rows()
