@@ -14,6 +14,7 @@ from history.series import GUEST
 from jobs.models import Job
 from jobs.rest import JobOut, accepted
 from storage.models import Iso
+from storage.trees.pages import origin
 from virt.errors import Invalid
 
 from . import services
@@ -59,14 +60,14 @@ def list_guests(
 @router.post("", response=_JOB)
 def create_guest(request: HttpRequest, body: GuestIn, response: HttpResponse) -> Accepted:
     """Make a guest. The guest is among the job's objects at once, and appears in the list in the state creating."""
-    plan = services.plan_guest(body.wanted(), by=actor(request))
+    plan = services.plan_guest(body.wanted(origin(request)), by=actor(request))
     return accepted(response, services.create_guest(plan, by=actor(request), start=body.start))
 
 
 @router.post("/plan", response={200: PlanOut, ERRORS: Problem})
 def plan_guest(request: HttpRequest, body: GuestIn) -> PlanOut:
     """What POST /guests would make with this body: checked, with its XML, and nothing is made."""
-    return PlanOut.of(services.plan_guest(body.wanted(), by=actor(request)))
+    return PlanOut.of(services.plan_guest(body.wanted(origin(request)), by=actor(request)))
 
 
 @router.post("/power", response=_JOB)

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from storage.rules import gib
 from virt.types import CompatSheet
+
+from .plan_tree import NewTree, is_loopback
 
 if TYPE_CHECKING:
     from .plan import GuestPlan
@@ -83,8 +86,10 @@ def _disk(plan: "GuestPlan", warning: str) -> Iterator[Check]:
 
 def _medium(plan: "GuestPlan", sheet: CompatSheet) -> Iterator[Check]:
     iso = plan.iso
+    if plan.tree:
+        yield from _tree(plan, plan.tree, sheet)
     if iso is None:
-        if not plan.volume and not plan.wanted.boots_from_network:
+        if not plan.tree and not plan.volume and not plan.wanted.boots_from_network:
             yield Check("info", _("There is nothing to boot from yet: put an ISO into its drive before it is started."))
         return
     if iso.is_iso9660 is False:
@@ -97,3 +102,29 @@ def _medium(plan: "GuestPlan", sheet: CompatSheet) -> Iterator[Check]:
         firmware = "BIOS" if plan.firmware == "bios" else "UEFI"
         sentence = _("%(iso)s does not boot with %(firmware)s. Choose another firmware.")
         yield Check("warn", sentence % {"iso": iso.name, "firmware": firmware})
+
+
+def _tree(plan: "GuestPlan", tree: NewTree, sheet: CompatSheet) -> Iterator[Check]:
+    yield Check(
+        "info",
+        _(
+            "The first start boots the tree's installer. When that restarts the guest, it goes off; started again, it"
+            " boots from its disk."
+        ),
+    )
+    if tree.is_guess:
+        sentence = _("Kernel and initrd are looked for at %(url)s when the guest is made.")
+        yield Check("info", sentence % {"url": f"{tree.url}/"})
+    if is_loopback(urlsplit(tree.url).hostname or ""):
+        sentence = _("%(url)s leads the guest to itself. Give kvmweb's address as the guest reaches it.")
+        yield Check("warn", sentence % {"url": f"{tree.url}/"})
+    if not tree.is_reached and tree.iso and plan.network:
+        sentence = _(
+            "%(iso)s is not published for the addresses of the network %(network)s: its installer gets nothing."
+        )
+        yield Check("warn", sentence % {"iso": tree.iso.name, "network": plan.network.name})
+    if tree.iso and tree.iso.arch and tree.iso.arch not in (sheet.arch, "all"):
+        sentence = _("%(iso)s is for %(arch)s, and guests here are %(own)s: it will not boot.")
+        yield Check("warn", sentence % {"iso": tree.iso.name, "arch": tree.iso.arch, "own": sheet.arch})
+    if not plan.disk and not plan.volume:
+        yield Check("warn", _("It has no disk, so its installer has nothing to install to."))

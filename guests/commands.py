@@ -36,7 +36,10 @@ def virt_install(plan: GuestPlan) -> str:
         words += ["--network", f"bridge={plan.bridge.name},mac={plan.mac}"]
     else:
         words += ["--network", "none"]
-    if plan.iso:
+    if plan.tree:
+        words += ["--location", f"{plan.tree.url}/"]
+        words += ["--extra-args", plan.tree.extra] if plan.tree.extra else []
+    elif plan.iso:
         words += ["--cdrom", plan.iso.volume.path]
     elif plan.wanted.boots_from_network:
         words += ["--pxe"]

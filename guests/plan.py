@@ -18,12 +18,14 @@ from storage.rules import FILE_POOLS
 from virt import validate
 from virt.errors import GuestExists, Invalid, WrongState
 from virt.new_guest import DiskSpec, GuestSpec, NicSpec, default_firmware, guest_xml, mac_address
+from virt.tree_boot import first_start_xml
 from virt.types import CompatSheet, OsTraits
 
-from . import plan_disks, sheets
+from . import plan_disks, plan_tree, sheets
 from .checks import Check, checks_of
 from .models import Guest, Nic
 from .plan_disks import NewDisk
+from .plan_tree import NewTree
 from .systems import find_os
 
 FIRMWARES = ("bios", "uefi", "uefi-secure")
@@ -46,6 +48,10 @@ class NewGuest:
     memory_mib: int | None = None
     iso: int | None = None
     boots_from_network: bool = False
+    tree: int | None = None  # an image that is published as an install tree
+    tree_url: str = ""  # or the address of a distribution's
+    tree_base: str = ""  # kvmweb as the guest reaches it, for a published one
+    tree_arguments: str = ""  # for the installer's kernel, beside those that lead it to the tree
     volume: int | None = None
     pool: int | None = None
     disk_gib: float | None = None
@@ -79,30 +85,33 @@ class GuestPlan:
     iso: Iso | None
     disk: NewDisk | None
     volume: Volume | None
+    tree: NewTree | None
     network: Network | None
     bridge: Bridge | None
     mac: str
     xml: str
+    first_xml: str = ""  # of the one start that boots the tree's kernel
     checks: tuple[Check, ...] = field(default=())
 
 
 def plan_guest(wanted: NewGuest, *, by: User) -> GuestPlan:
     """Work out and check what `wanted` means. Asks no libvirt.
 
-    Raises NotAllowed, Invalid (with the field), GuestExists, VolumeInUse, PoolFull, WrongState (a pool or network is
-    stopped), HostDisabled, HostInMaintenance or NotReady (the host was never connected).
+    Raises NotAllowed, Invalid (with the field), GuestExists, VolumeInUse, PoolFull, AddressRefused, WrongState (a pool
+    or network is stopped), HostDisabled, HostInMaintenance or NotReady (the host was never connected).
     """
     host = host_for(wanted.host, by)
     require_enabled(host)
     require_open(host)
     name = _free_name(host, wanted.name)
     iso = plan_disks.iso_for(host, wanted.iso, by)
-    os = find_os(wanted.os or (iso.os_id if iso else ""))
+    os = find_os(wanted.os or (iso.os_id if iso else "") or plan_tree.os_of(wanted, by))
     sheet = sheets.sheet_for(host, os)
     firmware = _firmware(wanted.firmware, os, sheet, iso)
     volume = plan_disks.existing_volume(host, wanted.volume, by)
     disk, warning = (None, "") if volume else plan_disks.new_disk(host, name, os, wanted, by)
     network, bridge = _network(host, wanted, by)
+    tree = plan_tree.tree_for(host, name, os, wanted, by, pool=disk.pool if disk else None, network=network)
     vcpus = validate.vcpus(
         min(os.vcpus, max(1, host.cpus)) if wanted.vcpus is None else wanted.vcpus, host_max=sheet.max_vcpus
     )
@@ -127,6 +136,7 @@ def plan_guest(wanted: NewGuest, *, by: User) -> GuestPlan:
         iso=iso,
         disk=disk,
         volume=volume,
+        tree=tree,
         network=network,
         bridge=bridge,
         mac=mac,
@@ -242,7 +252,11 @@ def _complete(plan: GuestPlan, sheet: CompatSheet, warning: str) -> GuestPlan:
         vnc_listen=vnc_listen(plan.host.uri),
     )
     values = {name: getattr(plan, name) for name in plan.__dataclass_fields__}
-    return GuestPlan(**{**values, "xml": guest_xml(spec, sheet), "checks": tuple(checks_of(plan, sheet, warning))})
+    xml, tree = guest_xml(spec, sheet), plan.tree
+    if tree:
+        kernel, initrd = tree.path(tree.kernel), tree.path(tree.initrd)
+        values["first_xml"] = first_start_xml(xml, kernel=kernel, initrd=initrd, arguments=tree.arguments)
+    return GuestPlan(**{**values, "xml": xml, "checks": tuple(checks_of(plan, sheet, warning))})
 
 
 def _disks(plan: GuestPlan) -> tuple[DiskSpec, ...]:

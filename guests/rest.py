@@ -12,6 +12,7 @@ from .lists_rest import MAX_ID as MAX_ID
 from .lists_rest import GuestsIn
 from .models import Disk, Guest, Nic
 from .plan import GuestPlan, NewGuest
+from .plan_tree import NewTree
 
 
 class AddressOut(Schema):
@@ -143,6 +144,14 @@ class GuestIn(Schema):
     memory_mib: int | None = None
     iso: int | None = Field(None, ge=0, le=MAX_ID, description="An install disc to boot from.")
     boots_from_network: bool = Field(False, description="PXE, after its disk.")
+    tree: int | None = Field(
+        None, ge=0, le=MAX_ID, description="An ISO that is published as an install tree: its installer boots once."
+    )
+    tree_url: str = Field("", description="Or the address of a distribution's tree, http or https.")
+    tree_base: str = Field(
+        "", description="kvmweb as the guest reaches it, http://192.168.122.1:8000; empty: as this request called it."
+    )
+    tree_arguments: str = Field("", description="For the installer's kernel, such as inst.ks=…")
     volume: int | None = Field(None, ge=0, le=MAX_ID, description="An existing volume as its disk.")
     pool: int | None = Field(None, ge=0, le=MAX_ID, description="Where its new disk is made.")
     disk_gib: float | None = Field(None, description="Size of its new disk; 0: no disk.")
@@ -153,8 +162,22 @@ class GuestIn(Schema):
     firmware: str = Field("", description="bios, uefi or uefi-secure")
     start: bool = True
 
-    def wanted(self) -> NewGuest:
-        return NewGuest(**self.dict())
+    def wanted(self, origin: str) -> NewGuest:
+        """`origin` is kvmweb as the request called it."""
+        values = self.dict()
+        if self.tree is not None:
+            values["tree_base"] = self.tree_base or origin
+        return NewGuest(**values)
+
+
+class TreePlanOut(Schema):
+    """What the first start boots, of an address as far as it is known before anybody looked."""
+
+    url: str
+    pool: str
+    kernel: str = Field(description="The volume for it, which goes after the start; so does `initrd`.")
+    initrd: str
+    arguments: str
 
 
 class CheckOut(Schema):
@@ -175,10 +198,12 @@ class PlanOut(Schema):
     machine: str
     is_emulated: bool
     disk: dict[str, Any] | None
+    tree: TreePlanOut | None
     network: str | None
     bridge: str | None
     checks: list[CheckOut]
     xml: str
+    first_xml: str = Field(description="Of the first start, where it installs from a tree; else empty.")
 
     @classmethod
     def of(cls, plan: GuestPlan) -> "PlanOut":
@@ -193,11 +218,19 @@ class PlanOut(Schema):
             machine=plan.machine,
             is_emulated=plan.is_emulated,
             disk=plan.disk.as_argument() if plan.disk else None,
+            tree=_tree(plan.tree) if plan.tree else None,
             network=plan.network.name if plan.network else None,
             bridge=plan.bridge.name if plan.bridge else None,
             checks=[CheckOut(verdict=check.verdict, text=check.text) for check in plan.checks],
             xml=plan.xml,
+            first_xml=plan.first_xml,
         )
+
+
+def _tree(tree: NewTree) -> TreePlanOut:
+    return TreePlanOut(
+        url=f"{tree.url}/", pool=tree.pool.name, kernel=tree.kernel, initrd=tree.initrd, arguments=tree.arguments
+    )
 
 
 class GuestPatch(Schema):

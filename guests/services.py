@@ -63,6 +63,8 @@ def create_guest(plan: GuestPlan, *, by: User, start: bool = True) -> Job:
                 graphics="vnc",
             )
             refs = [Ref("guest", guest.pk, guest.name, exclusive=True), Ref("host", plan.host.pk, plan.host.name)]
+            if plan.tree and plan.tree.iso:
+                refs.append(Ref("iso", plan.tree.iso.pk, plan.tree.iso.name))
             if plan.volume:
                 refs.append(Ref("volume", plan.volume.pk, plan.volume.name, exclusive=True))
             job = Job.start(
@@ -75,6 +77,7 @@ def create_guest(plan: GuestPlan, *, by: User, start: bool = True) -> Job:
                 name=plan.name,
                 xml=plan.xml,
                 disk=disk.as_argument() if disk else None,
+                tree=plan.tree.as_argument() if plan.tree else None,
                 start=start,
                 wanted=plan.wanted.as_json(),
             )

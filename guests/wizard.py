@@ -21,6 +21,7 @@ from . import sheets
 from .forms import MemoryField, ProblemForm
 from .plan import NewGuest, default_memory_mib, default_network, host_for
 from .plan_disks import pools_for
+from .plan_tree import published
 from .sizes import parse_bytes, show_mib
 from .systems import find_os, suggested_name
 
@@ -29,6 +30,7 @@ GIB = 2**30
 SOURCES = [
     ("iso", gettext_lazy("An install disc (ISO)")),
     ("volume", gettext_lazy("A disk that has a system already")),
+    ("tree", gettext_lazy("An install tree on the network")),
     ("network", gettext_lazy("The network (PXE)")),
     ("none", gettext_lazy("Nothing yet")),
 ]
@@ -75,6 +77,34 @@ class NewGuestForm(ProblemForm):
         required=False,
         widget=forms.Select(attrs={"aria-label": gettext_lazy("Disk")}),
     )
+    tree = forms.ModelChoiceField(
+        Iso.objects.none(),
+        label=gettext_lazy("Published tree"),
+        required=False,
+        empty_label=gettext_lazy("An address"),
+        widget=forms.Select(attrs={"aria-label": gettext_lazy("Published tree")}),
+    )
+    tree_url = forms.CharField(
+        label=gettext_lazy("Its address"),
+        max_length=2000,
+        required=False,
+        help_text=gettext_lazy(
+            "Of a distribution's tree, such as https://deb.debian.org/debian/dists/stable/main/installer-amd64"
+        ),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    tree_base = forms.CharField(
+        label=gettext_lazy("kvmweb's address for the guest"),
+        max_length=300,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    tree_arguments = forms.CharField(
+        label=gettext_lazy("More arguments for its kernel"),
+        max_length=2000,
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
     os = forms.CharField(label=gettext_lazy("System"), max_length=200, required=False)
     name = forms.CharField(label=gettext_lazy("Name"), max_length=255)
     host = forms.ModelChoiceField(Host.objects.none(), label=gettext_lazy("Host"))
@@ -94,6 +124,7 @@ class NewGuestForm(ProblemForm):
         self.fields["host"].label_from_instance = _host_label  # type: ignore[attr-defined]
         isos = Iso.objects.permitted(user, "view").filter(volume__missing_since=None, volume__pool__is_active=True)
         self._offer("iso", isos.filter(volume__pool__host=host).select_related("volume").order_by("volume__name"))
+        self._offer("tree", published(user).order_by("volume__name"))
         volumes = Volume.objects.permitted(user, "configure").filter(pool__host=host, missing_since=None)
         disks = volumes.filter(unused(), format__in=FORMATS, iso=None).select_related("pool").order_by("name")
         self._offer("volume", disks)
@@ -108,6 +139,9 @@ class NewGuestForm(ProblemForm):
         for source, text in (("iso", _("Choose the ISO.")), ("volume", _("Choose the disk."))):
             if values.get("source") == source and not values.get(source) and source not in self.errors:
                 self.add_error(source, text)
+        has_tree = values.get("tree") or values.get("tree_url") or {"tree", "tree_url"} & set(self.errors)
+        if values.get("source") == "tree" and not has_tree:
+            self.add_error("tree_url", _("Choose a published tree, or give the address of one."))
         return values
 
     def wanted(self) -> NewGuest:
@@ -124,6 +158,10 @@ class NewGuestForm(ProblemForm):
             memory_mib=values["memory"],
             iso=values["iso"].pk if source == "iso" else None,
             boots_from_network=source == "network",
+            tree=values["tree"].pk if source == "tree" and values["tree"] else None,
+            tree_url=values["tree_url"] if source == "tree" else "",
+            tree_base=values["tree_base"] if source == "tree" and values["tree"] else "",
+            tree_arguments=values["tree_arguments"] if source == "tree" else "",
             volume=values["volume"].pk if source == "volume" else None,
             pool=values["pool"].pk if values["pool"] and source != "volume" else None,
             disk_gib=None if source == "volume" else values["disk"] / GIB,
@@ -162,8 +200,10 @@ def suggestions(user: User, host: Host | None, data: QueryDict | dict[str, str])
     """The defaults, as text for the fields of FOLLOWING, that suit what is chosen in `data`."""
     if host is None:
         return {}
-    iso = _iso(user, host, data) if (data.get("source") or "iso") == "iso" else None
-    suggested = {"os": iso.os_id if iso else ""}
+    source = data.get("source") or "iso"
+    iso = _iso(user, host, data) if source == "iso" else None
+    seen = _row(published(user), data.get("tree") or "") if source == "tree" else iso
+    suggested = {"os": seen.os_id if seen else ""}
     try:
         os = find_os(data.get("os") or "")
     except Invalid:
@@ -255,6 +295,8 @@ def initial_of(wanted: dict[str, Any]) -> dict[str, str]:
     source = "iso" if wanted.get("iso") else "volume" if wanted.get("volume") else "none"
     if wanted.get("boots_from_network"):
         source = "network"
+    if wanted.get("tree") or wanted.get("tree_url"):
+        source = "tree"
     network = "none"
     if wanted.get("has_network", True):
         kind = "bridge" if wanted.get("bridge") else "network"
@@ -267,16 +309,20 @@ def initial_of(wanted: dict[str, Any]) -> dict[str, str]:
         "disk_format": wanted.get("format") or "",
         "start": "on" if wanted.get("start") else "",
     }
-    same = ("name", "os", "vcpus", "firmware", "host", "iso", "volume", "pool")
+    same = ["name", "os", "vcpus", "firmware", "host", "iso", "volume", "pool"]
+    same += ["tree", "tree_url", "tree_base", "tree_arguments"]
     texts |= {name: str(wanted.get(name) or "") for name in same}
     return {name: text for name, text in texts.items() if text}
 
 
 def _iso(user: User, host: Host, data: QueryDict | dict[str, str]) -> Iso | None:
-    pk = data.get("iso") or ""
-    if not (pk.isascii() and pk.isdigit() and len(pk) < 19):
-        return None
-    found: Iso | None = Iso.objects.permitted(user, "view").filter(volume__pool__host=host, pk=int(pk)).first()
+    return _row(Iso.objects.permitted(user, "view").filter(volume__pool__host=host), data.get("iso") or "")
+
+
+def _row(isos: Any, pk: str) -> Iso | None:
+    """The image of that number, which a browser sent."""
+    is_number = pk.isascii() and pk.isdigit() and len(pk) < 19
+    found: Iso | None = isos.filter(pk=int(pk)).first() if is_number else None
     return found
 
 

@@ -7,12 +7,14 @@ keep to places of their own.
 from __future__ import annotations
 
 import configparser
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from virt.iso_tree import IsoTree
 
 MAX_TEXT = 256 * 1024
+TREEINFO = (".treeinfo", "treeinfo")
 _BOOT = (
     ("images/pxeboot/vmlinuz", "images/pxeboot/initrd.img"),
     ("install.amd/vmlinuz", "install.amd/initrd.gz"),
@@ -31,6 +33,16 @@ _BOOT = (
     ("boot/vmlinuz", "boot/initrd.gz"),
     ("isolinux/vmlinuz", "isolinux/initrd.img"),
     ("linux", "initrd"),
+)
+_NETBOOT = tuple(  # where the trees of distributions have them, and discs do not
+    (f"{folder}/{arch}/linux", f"{folder}/{arch}/initrd.gz")
+    for arch in ("amd64", "arm64")
+    for folder in (
+        "current/images/netboot/debian-installer",
+        "images/netboot/debian-installer",
+        "netboot/debian-installer",
+        "current/legacy-images/netboot/ubuntu-installer",
+    )
 )
 
 
@@ -66,23 +78,56 @@ def examine(tree: IsoTree) -> TreeFacts:
     )
 
 
+def candidates(treeinfo: str) -> list[TreeFacts]:
+    """What a tree of which only `treeinfo` ("" where it has none) is known may have: the likeliest first.
+
+    Each names a kernel and an initrd to look for; the first that is there tells what the tree is.
+    """
+    info = _parsed(treeinfo)
+    family = _text(info, "general", "family") or _text(info, "release", "name")
+    version = _text(info, "general", "version") or _text(info, "release", "version")
+    return [
+        TreeFacts(kind=_kind_at(kernel, treeinfo), family=family, version=version, kernel=kernel, initrd=initrd)
+        for kernel, initrd in dict.fromkeys((_named(info), *_BOOT, *_NETBOOT))
+        if _stays_below(kernel) and _stays_below(initrd)
+    ]
+
+
+def _kind_at(kernel: str, treeinfo: str) -> str:
+    if treeinfo or kernel.startswith("images/pxeboot/"):
+        return "yum"
+    return "apt" if "-installer/" in kernel or kernel.startswith("install") else ""
+
+
+def _stays_below(path: str) -> bool:
+    """Whether a path that a stranger gave is one within the tree."""
+    parts = path.split("/")
+    return bool(path) and ":" not in parts[0] and "\\" not in path and not {"", ".", ".."} & set(parts)
+
+
 def _treeinfo(tree: IsoTree) -> configparser.ConfigParser:
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    for name in (".treeinfo", "treeinfo"):
+    for name in TREEINFO:
         node = tree.find(name)
         if node and not node.is_dir:
-            try:
-                parser.read_string(tree.content(node, MAX_TEXT).decode("utf-8", "replace"))
-            except configparser.Error:
-                continue
-            break
+            return _parsed(tree.content(node, MAX_TEXT).decode("utf-8", "replace"))
+    return _parsed("")
+
+
+def _parsed(treeinfo: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    with suppress(configparser.Error):
+        parser.read_string(treeinfo)
     return parser
 
 
-def _boot_files(tree: IsoTree, info: configparser.ConfigParser) -> tuple[str, str]:
+def _named(info: configparser.ConfigParser) -> tuple[str, str]:
+    """The kernel and initrd that .treeinfo names."""
     arch = _text(info, "general", "arch") or _text(info, "tree", "arch")
-    named = (_text(info, f"images-{arch}", "kernel"), _text(info, f"images-{arch}", "initrd"))
-    for kernel, initrd in (named, *_BOOT):
+    return _text(info, f"images-{arch}", "kernel"), _text(info, f"images-{arch}", "initrd")
+
+
+def _boot_files(tree: IsoTree, info: configparser.ConfigParser) -> tuple[str, str]:
+    for kernel, initrd in (_named(info), *_BOOT):
         if kernel and initrd and _is_file(tree, kernel) and _is_file(tree, initrd):
             return kernel, initrd
     return "", ""

@@ -7,6 +7,7 @@ from typing import Literal
 import libvirt
 
 from virt.connection import Connection
+from virt.domain_guard import check_domain
 from virt.domains import domain_state_of, on_guest
 from virt.errors import WrongState
 from virt.types import DomainState, Uuid
@@ -39,6 +40,20 @@ def start(conn: Connection, uuid: Uuid, *, paused: bool = False) -> bool:
         return True
 
     return on_guest(conn, uuid, "start guest {}", action, timeout_s=START_TIMEOUT_S)
+
+
+def start_once(conn: Connection, xml: str) -> None:
+    """Start a guest that is off with this definition; the one that it has stays, and holds from its next start on.
+
+    Raises what `start` raises, WrongState when it runs, Invalid or DefinitionRefused.
+    https://libvirt.org/html/libvirt-libvirt-domain.html#virDomainCreateXML
+    """
+    name = check_domain(xml)
+    conn.call(
+        lambda handle: handle.createXML(xml, libvirt.VIR_DOMAIN_START_VALIDATE),
+        f"start guest {name}",
+        timeout_s=START_TIMEOUT_S,
+    )
 
 
 def shutdown(conn: Connection, uuid: Uuid, *, by: By = "auto") -> bool:

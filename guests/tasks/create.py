@@ -15,6 +15,8 @@ from virt.connection import Connection
 from virt.errors import GuestExists, VirtError
 from virt.volume_xml import VolumeXML
 
+from . import installing
+
 
 @job_task(soft_time_limit=6 * 3600)
 def create_guest(
@@ -27,14 +29,16 @@ def create_guest(
     disk: dict[str, Any] | None,
     start: bool,
     wanted: dict[str, Any],
+    tree: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Make the volume `disk` (pool, name, path, format, capacity_bytes), define `xml`, and `start` it.
+    """Make the volume `disk` (pool, name, path, format, capacity_bytes), define `xml`, and `start` it: where there is
+    a `tree`, once with the kernel of that.
 
     However it fails, and also when the worker is killed, nothing of it stays on the host. `wanted` is what was asked
     for, so that the page can offer it again.
     """
     guest = Guest.objects.select_related("host").get(pk=guest_id)
-    total = 1 + bool(disk) + start
+    total = 1 + bool(disk) + bool(tree) + start
     with guest.host.connect() as conn:
         if domains.find_domain(conn, name):
             raise GuestExists(_("%(host)s has a guest named %(name)s already. Choose another name.") % _words(guest))
@@ -43,14 +47,18 @@ def create_guest(
         if disk:
             job.step(_("Making the disk %(disk)s") % {"disk": disk["name"]}, done=0, total=total)
             _make_disk(job, guest, conn, disk)
-        job.step(_("Defining %(name)s") % {"name": name}, done=int(bool(disk)), total=total)
+        boot = installing.put_files(job, guest.host, conn, tree) if tree else None
+        job.step(_("Defining %(name)s") % {"name": name}, done=total - 1 - start, total=total)
         job.undo("guests.undefine", host_id=guest.host_id, uuid=uuid)
         domains.define(conn, xml)
         refresh_guest(guest.host, conn, uuid)
         if start:
             job.step(_("Starting %(name)s") % {"name": name}, done=total - 1, total=total)
             job.undo("guests.destroy", host_id=guest.host_id, uuid=uuid)
-            power.start(conn, uuid)
+            if boot:
+                installing.start(job, conn, xml, boot)
+            else:
+                power.start(conn, uuid)
             refresh_guest(guest.host, conn, uuid)
         job.progress(total, total)
     return {"guest_id": guest_id, "uuid": uuid}

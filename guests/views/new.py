@@ -22,6 +22,7 @@ from guests.wizard import NewGuestForm
 from hosts.maintenance import require_open
 from hosts.models import Host
 from jobs.models import Job
+from storage.trees.pages import origin
 from virt.errors import UserError
 
 JUST_NOW = timedelta(seconds=15)
@@ -86,8 +87,9 @@ def guest_creating(request: HttpRequest, pk: int) -> HttpResponse:
 def _initial(request: HttpRequest) -> dict[str, str]:
     """The values of the empty form: what the address asks for, and what suits it."""
     user = actor(request)
-    values = {name: request.GET[name] for name in ("iso", "host", "volume") if request.GET.get(name)}
-    values["source"] = "volume" if "volume" in values else "iso"
+    values = {name: request.GET[name] for name in ("iso", "host", "volume", "tree") if request.GET.get(name)}
+    values["source"] = next((source for source in ("volume", "tree") if source in values), "iso")
+    values["tree_base"] = origin(request)
     again = request.GET.get("again", "")
     if again.isascii() and again.isdigit() and len(again) < 19:
         jobs = Job.objects.permitted(user, "view").filter(kind="create_guest", pk=int(again))

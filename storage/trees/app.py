@@ -22,7 +22,7 @@ from .source import Published, open_published
 log = structlog.get_logger(__name__)
 PREFIX = "/tree"
 CHUNK = 512 * 1024
-_PATH = re.compile(r"/([0-9]{1,18})(\.ipxe|/.*)?", re.DOTALL)
+_PATH = re.compile(r"/([0-9]{1,18})(\.ipxe|\.iso|/.*)?", re.DOTALL)
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _COMMON = {
     "Accept-Ranges": "bytes",
@@ -35,7 +35,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class TreeApp:
-    """GET and HEAD of /tree/<iso>/<path>, and /tree/<iso>.ipxe: a script that boots the installer over the network."""
+    """GET and HEAD of /tree/<iso>/<path>, of the image itself at /tree/<iso>.iso, and of /tree/<iso>.ipxe: a script
+    that boots the installer over the network."""
 
     async def __call__(self, scope: Scope, receive: Any, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
@@ -57,6 +58,8 @@ class TreeApp:
 async def _serve(scope: Scope, send: Send, published: Published, iso_id: int, rest: str) -> None:
     if rest == ".ipxe":
         return await _script(scope, send, published, iso_id)
+    if rest == ".iso":  # live systems load the image itself
+        return await _file(scope, send, published, published.image)
     if not rest:
         return await _moved(scope, send, f"{PREFIX}/{iso_id}/")
     parts = rest[1:].split("/")

@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+from django.http import HttpRequest
+
 from virt.install_tree import TreeFacts
 from virt.iso_tree import Node
+from virt.tree_boot import boot_arguments
 
 _TYPES = {
     ".rpm": "application/x-rpm",
@@ -24,6 +27,11 @@ _TYPES = {
     ".repo": "text/plain",
     ".asc": "text/plain",
 }
+
+
+def origin(request: HttpRequest) -> str:
+    """kvmweb as this request called it."""
+    return f"{request.scheme}://{request.get_host()}"
 
 
 def content_type(name: str) -> str:
@@ -53,9 +61,8 @@ def index(path: str, entries: Iterable[Node], *, is_root: bool) -> bytes:
 
 def ipxe(base: str, facts: TreeFacts) -> bytes:
     """A script that loads kernel and initrd from the tree at `base` and starts the installer with it as its source."""
-    arguments = ["initrd=initrd", "ip=dhcp"]
-    if facts.kind == "yum":
-        arguments.append(f"inst.repo={base}/")
+    found = boot_arguments(facts, base, image=f"{base}.iso")
+    arguments = ["initrd=initrd", *(word for word in found if word != "ip=dhcp"), "ip=dhcp"]
     lines = (
         "#!ipxe",
         f"kernel {base}/{quote(facts.kernel)} {' '.join(arguments)} console=tty0 console=ttyS0",

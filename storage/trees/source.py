@@ -10,7 +10,7 @@ from storage import media
 from storage.models import Tree, Volume
 from virt.errors import NotSupported
 from virt.install_tree import TreeFacts
-from virt.iso_tree import IsoTree, NotATree
+from virt.iso_tree import IsoTree, Node, NotATree
 
 from .networks import is_within
 
@@ -23,6 +23,12 @@ class Published:
     files: IsoTree
     mark: str  # changes when the image does
     facts: TreeFacts
+
+    @property
+    def image(self) -> Node:
+        """The whole image as one file."""
+        size = self.files.size
+        return Node(name="image.iso", is_dir=False, size=size, modified=0, extents=((0, size),))
 
     def close(self) -> None:
         os.close(self.fd)

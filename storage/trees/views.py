@@ -59,7 +59,7 @@ def tree_card(request: HttpRequest, iso: Iso) -> dict[str, Any] | None:
     tree = Tree.objects.filter(iso=iso).first()
     if tree is None:
         return None
-    base, facts = f"{request.scheme}://{request.get_host()}{PREFIX}/{iso.pk}", TreeFacts(**tree.facts)
+    base, facts = f"{pages.origin(request)}{PREFIX}/{iso.pk}", TreeFacts(**tree.facts)
     return {
         "tree": tree,
         "facts": facts,
