@@ -18,6 +18,7 @@ from virt.pool_xml import PoolSpec, check_edited
 from .inventory import refresh_pool
 from .models import Pool
 from .rules import in_use_by
+from .secrets.encrypted import forget_passphrase
 
 
 @job_task(soft_time_limit=2400)
@@ -150,4 +151,6 @@ def _delete_volumes(job: RunningJob, conn: Connection, pool: Pool) -> None:
         job.step(_("Deleting %(name)s") % {"name": info.name}, done=number, total=len(found))
         with suppress(VolumeNotFound, PoolNotFound):
             volumes.remove_volume(conn, pool.name, info.name)
+            if info.encryption and (said := forget_passphrase(pool.host, conn, info.path)):
+                job.log(said)
     refresh_pool(pool.host, conn, pool.name, rescan=True)

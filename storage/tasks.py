@@ -256,7 +256,7 @@ def wipe_volume(job: RunningJob, *, volume_id: int) -> dict[str, Any]:
         job.step(_("Overwriting %(name)s with zeros") % {"name": volume.name})
         volumes.wipe_volume(conn, pool.name, volume.name)
         if volume.encryption:
-            forget_passphrase(job, host, conn, volume.path)
+            _forget(job, conn, volume)
         inventory.refresh_pool(host, conn, pool.name, rescan=True)
     return {"volume_id": volume_id}
 
@@ -288,8 +288,13 @@ def _delete(job: RunningJob, conn: Connection, volume: Volume) -> None:
     except (PoolNotFound, VolumeNotFound):
         return
     if volume.encryption:
-        forget_passphrase(job, pool.host, conn, volume.path)
+        _forget(job, conn, volume)
     inventory.refresh_pool(pool.host, conn, pool.name)
+
+
+def _forget(job: RunningJob, conn: Connection, volume: Volume) -> None:
+    if said := forget_passphrase(volume.pool.host, conn, volume.path):
+        job.log(said)
 
 
 # --- pools ------------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from jobs.tasks import job_task
 from jobs.undo import undo
 from storage.inventory import refresh_pool
 from storage.models import Volume
+from storage.secrets.encrypted import forget_passphrase
 from virt import domains, power, volumes
 from virt.connection import Connection
 from virt.domain_summary import parse_domain
@@ -54,7 +55,10 @@ def delete_guest(job: RunningJob, *, guest_id: int, disks: list[str], force: boo
             job.step(_("Forcing %(name)s off") % {"name": guest.name})
             power.destroy(conn, uuid)
         job.check_cancelled()
-        found = [{"pool": volume.pool, "name": volume.name} for volume in chosen]
+        found = [
+            {"pool": volume.pool, "name": volume.name, "path": volume.path if volume.encryption else ""}
+            for volume in chosen
+        ]
         job.undo(_FINISH, host_id=guest.host_id, uuid=uuid, found=found, job_id=job.pk)
         try:
             _delete(guest.host, conn, uuid, found, job.pk)
@@ -89,6 +93,9 @@ def _delete(host: Host, conn: Connection, uuid: str, found: list[dict[str, str]]
         Volume.objects.filter(pool__host=host, pool__name=volume["pool"], name=volume["name"]).delete()
         publish("volumes")
     domains.undefine(conn, uuid)
+    for path in filter(None, (volume.get("path") for volume in found)):  # of the encrypted ones
+        if said := forget_passphrase(host, conn, path):
+            JobLogLine.objects.create(job_id=job_id, text=said)
     with suppress(VirtError):
         refresh_guest(host, conn, uuid)
         for pool in {volume["pool"] for volume in found}:

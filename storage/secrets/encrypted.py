@@ -10,7 +10,7 @@ from jobs.undo import undo
 from storage.models import Pool, Volume
 from virt import secrets
 from virt.connection import Connection
-from virt.errors import Invalid, NotSupported
+from virt.errors import Invalid, NotSupported, VirtError
 from virt.secret_xml import SecretXML, check_passphrase
 
 from .inventory import sync_secrets
@@ -51,18 +51,28 @@ def secret_for_new(
     secrets.define_secret(conn, SecretXML(uuid=uuid, usage="volume", usage_id=path, is_ephemeral=ephemeral), value)
 
 
-def forget_passphrase(job: RunningJob, host: Host, conn: Connection, path: str) -> None:
-    """After the volume at `path` is gone: its secret goes too, unless a guest still asks for it."""
+def forget_passphrase(host: Host, conn: Connection, path: str) -> str:
+    """After the volume at `path` is gone: its secret goes too, unless a guest still asks for it.
+
+    Returns a sentence for the job's log; "" when the host had none. It raises nothing: the volume is gone already.
+    """
+    try:
+        return _forget(host, conn, path)
+    except VirtError as error:
+        words = {"path": path, "error": error}
+        return _("The passphrase of %(path)s could not be removed from the host: %(error)s") % words
+
+
+def _forget(host: Host, conn: Connection, path: str) -> str:
     found = secrets.find_secret(conn, "volume", path)
     if found is None:
-        return
+        return ""
     if guests := secrets.guests_naming(conn, found):
-        words = {"guests": ", ".join(sorted(info.name for info in guests))}
-        job.log(_("Its passphrase stays on the host: these guests ask for it: %(guests)s.") % words)
-        return
+        words = {"path": path, "guests": ", ".join(sorted(info.name for info in guests))}
+        return _("The passphrase of %(path)s stays on the host: these guests ask for it: %(guests)s.") % words
     secrets.delete_secret(conn, found.uuid)
-    job.log(_("Its passphrase was removed from the host."))
     sync_secrets(host, conn)
+    return _("The passphrase of %(path)s was removed from the host.") % {"path": path}
 
 
 @undo(UNDO)
