@@ -18,6 +18,7 @@ from .autostart.models import AutostartEntry, HostBoot
 from .definitions.models import DefinitionText, DefinitionVersion
 from .leftovers.models import Leftovers
 from .list_models import Folder, ListChange, ListSettings, SavedView, Tag
+from .strays.models import StrayFiles
 from .usage.models import Usage
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Nic",
     "SavedView",
     "Sheet",
+    "StrayFiles",
     "Tag",
     "Usage",
 ]

@@ -13,6 +13,7 @@ from guests.api import router as guests_router
 from guests.definitions.api import router as definitions_router
 from guests.host_care.api import router as host_care_router
 from guests.lists_api import arranging_router, folders_router, tags_router, views_router
+from guests.strays.api import router as strays_router
 from guests.usage.api import router as usage_router
 from hosts.api import router as hosts_router
 from jobs.api import router as jobs_router
@@ -44,6 +45,7 @@ api = DocumentedAPI(
 )
 api.add_router("/hosts", hosts_router)
 api.add_router("/hosts", host_care_router)
+api.add_router("/hosts", strays_router)
 api.add_router("/pools", pools_router)
 api.add_router("/volumes", volumes_router)
 api.add_router("/volumes", passphrases_router)

@@ -125,6 +125,7 @@ def leftovers(request: HttpRequest, pk: int) -> HttpResponse:
         "leftovers": found,
         "command": command_for(found) if found else "",
         "can_look": may_look,
+        "can_administer_host": Host.objects.permitted(actor(request), "administer").filter(pk=pk).exists(),
     }
     return render(request, "host_care/leftovers.html", context)
 

@@ -1,6 +1,7 @@
 """The jobs of guests. Celery imports this module, and with it every task and every undo verb."""
 
 from guests.disks.tasks import reassign_disk
+from guests.strays.tasks import look_for_stray_files
 
 from . import undo
 from .bulk import power_guests
@@ -32,6 +33,7 @@ __all__ = [
     "destroy_guest",
     "hand_over_autostart",
     "look_for_leftovers",
+    "look_for_stray_files",
     "power_guests",
     "power_host",
     "reassign_disk",
