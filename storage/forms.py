@@ -55,12 +55,11 @@ class VolumeForm(ServiceForm):
     )
     passphrase = hidden_field(
         gettext_lazy("Passphrase"),
-        required=False,
         help_text=gettext_lazy(
             "At least 8 characters. The host keeps it; nobody can read it back, and without it the disk is lost."
         ),
     )
-    passphrase_again = hidden_field(gettext_lazy("Passphrase, once more"), required=False)
+    passphrase_again = hidden_field(gettext_lazy("Passphrase, once more"))
     keep_passphrase = forms.BooleanField(
         required=False,
         initial=True,
@@ -80,6 +79,9 @@ class VolumeForm(ServiceForm):
         self.can_encrypt = pool.type in ENCRYPTABLE_POOLS and not backing
         if self.can_encrypt:
             self.fields["image_format"].choices += ENCRYPTED  # type: ignore[attr-defined]
+            is_plain = data is not None and not data.get("image_format", "").endswith(LUKS)
+            for name in PASSPHRASE_FIELDS if is_plain else ():
+                self.fields[name].required = False
         else:
             for name in PASSPHRASE_FIELDS:
                 del self.fields[name]
