@@ -1,23 +1,34 @@
 """Hosts of the lab are reached over SSH, TLS and TCP with a password; screens and serial ports of guests on them."""
 
+import re
 import secrets
+import shutil
 import socket
 import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from consoles.targets import open_target
 from consoles.tickets import Ticket
+from history import store
+from history.series import HOST
 from hosts import commands, ssh
+from hosts.checks import services as check_services
+from hosts.checks.tasks import examine_host
 from hosts.models import Host
 from hosts.reaching import access, keys, services, tasks
 from hosts.reaching.address import Address
 from hosts.reaching.models import Credentials
+from inventory import sync
+from inventory.sampling import Sampler
 from tests.consoles.domains import BOOT_SECTOR, DOMAIN
 from tests.lab_hosts import Lab, running_lab
 from virt.errors import NotSupported, PermissionRefused
@@ -189,6 +200,56 @@ def test_commands_of_a_host_elsewhere(over_ssh):
     assert (done.code, len(done.stdout), done.stderr.strip()) == (3, 100_000, "oops")
     with pytest.raises(commands.CommandFailed):
         commands.read(over_ssh, ["false"])
+
+
+@pytest.mark.parametrize(("off_s", "words"), [(86400, "24 h ahead"), (-86400, "24 h behind")])
+def test_a_host_whose_clock_is_a_day_off(lab, over_ssh, place, admin, client, off_s, words):
+    """It is told so; every time that is kept or shown is kvmweb's own."""
+    client.force_login(admin)
+    Host.objects.filter(pk=over_ssh.pk).update(state="connected")
+    with another_clock(lab, place, off_s):
+        job = check_services.examine_host(over_ssh, by=admin)
+        examine_host.run_here(job)
+        with over_ssh.connect() as conn:
+            sync.everything(over_ssh, conn)
+            Sampler(over_ssh).take(conn)
+        ahead_s = float(over_ssh.report.readings["clock_ahead_s"][0])
+        assert abs(ahead_s - off_s) < 10
+
+        now = timezone.now()
+        row = Host.objects.get(pk=over_ssh.pk)
+        for when in (row.seen_at, row.sampled_at, over_ssh.report.readings_at):
+            assert timedelta(0) <= now - when < timedelta(minutes=10)
+        assert row.is_stale is False
+        assert abs(store.last_written(HOST, row.pk) - now.timestamp()) < 600
+        assert row.memory_used_mib > 0
+
+        for address in ("", "graphs/", "checks/"):
+            page = client.get(f"{row.get_absolute_url()}{address}")
+            assert page.status_code == 200  # nobody is logged out by it
+            assert not re.search(r">\s*-\d", page.text)
+        assert words in page.text
+        assert "Times on these pages are kvmweb’s own." in page.text.replace("&#x27;", "’")
+        assert "1 d ago" not in client.get("/hosts/").text
+
+
+@contextmanager
+def another_clock(lab: Lab, place: Path, off_s: int) -> Iterator[None]:
+    """Have the host of the lab tell a time that is off by so much. The clock itself is this machine's."""
+    programs = {
+        "date": f"#!/bin/sh\necho $(( $({place}/real-date +%s) + {off_s} )).5\n",
+        "apt": "#!/bin/sh\n",  # the real one takes seconds
+    }
+    shutil.copy(shutil.which("date"), place / "real-date")
+    for name, text in programs.items():
+        (place / name).write_text(text)
+        (place / name).chmod(0o755)
+        lab.run("exec", "1", "mount", "--bind", str(place / name), shutil.which(name))
+    try:
+        yield
+    finally:
+        for name in programs:
+            lab.run("exec", "1", "umount", shutil.which(name))
 
 
 def echoed(serial: socket.socket, text: bytes) -> bytes:
