@@ -18,7 +18,7 @@ class GuestFilters(Schema):
     host: int = Field(0, ge=0, le=MAX_ID, description="Row id of a host.")
     tag: str = Field("", description="One or more tags, with commas: guests that have any of them; none: without.")
     folder: str = Field("", description="A path: guests in it and below it; none: in no folder.")
-    os: str = Field("", description="Part of the name of the system.")
+    os: str = Field("", description="Part of the name of the system, as defined or as its agent says.")
     network: str = Field("", description="Name of a network or bridge; * at an end stands for anything.")
     pool: str = Field("", description="Name of a pool that a disk of theirs is in; * as above.")
     needs_restart: bool | None = Field(None, description="Changes wait for the next start.")

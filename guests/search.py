@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from hosts.models import STALE_AFTER, Host
 from virt.errors import Invalid
 
+from .agents.models import AgentReport
 from .list_models import Folder
 from .models import TROUBLE_NONE, Disk, Guest, GuestQuerySet, Nic
 from .names import key as name_key
@@ -214,6 +215,12 @@ def _comparison(value: str) -> tuple[str, str]:
     return _LOOKUPS[match["operator"]], match["number"]
 
 
+def _system(value: str) -> Q:
+    """What it was installed as, or what the agent inside says that it is by now."""
+    told = AgentReport.objects.filter(Q(os_name__icontains=value) | Q(os_version__icontains=value))
+    return Q(os_name__icontains=value) | Q(pk__in=told.values("guest"))
+
+
 def _yes(value: str) -> bool:
     if value.lower() not in _YES:
         raise _NotUnderstood(_("“%(value)s” is neither yes nor no.") % {"value": value})
@@ -229,7 +236,7 @@ _KEYS: dict[str | None, Callable[[str], Q]] = {
     "name": _text("name"),
     "state": _state,
     "host": _text("host__name"),
-    "os": lambda value: Q(os_name__icontains=value),
+    "os": _system,
     "tag": _tag,
     "folder": _in_folder,
     "net": _on_network,

@@ -7,6 +7,7 @@ from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Grant
+from guests.agents.models import AgentReport
 from guests.models import Guest, Nic
 from guests.search import search, with_word
 from hosts.models import Host
@@ -55,6 +56,8 @@ def test_trouble_comes_first_and_deleted_guests_are_left_out(client, viewer):
         ("host:kvm-a", ["db", "web-01"]),
         ("host:kvm-*", ["db", "web-01", "web-02"]),
         ("os:debian", ["web-01"]),
+        ("os:rocky", ["web-02"]),  # only the agent inside knows
+        ("os:onyx", ["web-02"]),
         ("net:default", ["web-01"]),
         ("net:def*", ["web-01"]),
         ("mem:>1", ["db"]),
@@ -82,7 +85,8 @@ def test_the_query_box(db, query, found):
         addresses=[{"address": "10.0.0.7", "source": "lease", "mac": ""}],
     )
     Nic.objects.create(guest=web, mac="52:54:00:aa:00:01", kind="network", source="default")
-    make_guest(two, "web-02", memory_mib=512)
+    other = make_guest(two, "web-02", memory_mib=512)
+    AgentReport.objects.create(guest=other, state="answers", os_name="Rocky Linux", os_version="9.5 (Blue Onyx)")
     make_guest(one, "db", state="saved", memory_mib=4096, needs_restart=True, description="the mail and more")
     result = search(Guest.objects.all(), query)
     assert sorted(result.guests.values_list("name", flat=True)) == found
