@@ -214,7 +214,7 @@ def test_a_host_whose_clock_is_a_day_off(lab, over_ssh, place, admin, client, of
             sync.everything(over_ssh, conn)
             Sampler(over_ssh).take(conn)
         ahead_s = float(over_ssh.report.readings["clock_ahead_s"][0])
-        assert abs(ahead_s - off_s) < 10
+        assert abs(ahead_s - off_s) < 60
 
         now = timezone.now()
         row = Host.objects.get(pk=over_ssh.pk)

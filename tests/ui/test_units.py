@@ -83,6 +83,13 @@ def test_a_time_carries_the_moment_for_scripts_and_the_words_for_people():
     assert ">now</time>" in ui.since(timezone.now())
 
 
+def test_what_lies_ahead_is_now_and_no_age_is_negative():
+    tomorrow = timezone.now() + timedelta(days=1)  # a clock was set back since
+    assert ">now</time>" in ui.since(tomorrow)
+    assert ">0 s</time>" in ui.age(tomorrow)
+    assert units.span(timedelta(days=-1)) == units.span(-86400) == "0 s"
+
+
 def test_yesterday_comes_with_its_date():
     long_ago = timezone.now() - timedelta(days=40)
     assert str(long_ago.day) in ui.clock(long_ago)
