@@ -123,8 +123,9 @@ def look_at_the_way(job: RunningJob, conn: Connection, pool: Pool) -> None:
     """Note which directory keeps QEMU from the pool's files, before a guest fails to start for it."""
     closed = []
     if pool.type in pool_reach.FILE_TYPES and pool.target_path:
-        with suppress(VirtError):
-            closed = pool_reach.closed_on_the_way(conn, pool.target_path)
+        # On a connection of its own: an answer that is late closes it, and the pool has started all the same.
+        with suppress(VirtError), conn.reopen() as looking:
+            closed = pool_reach.closed_on_the_way(looking, pool.target_path)
     first = closed[0].path if closed else ""
     if first:
         sentence = _(
