@@ -38,13 +38,12 @@ def check_plain(volume: Volume, sentence: str) -> None:
 
 
 def secret_for_new(
-    job: RunningJob, host: Host, conn: Connection, path: str, uuid: str, word: str, *, ephemeral: bool
+    job: RunningJob, host: Host, conn: Connection, path: str, uuid: str, value: bytes, *, ephemeral: bool
 ) -> None:
     """Give the host the passphrase of the volume that is about to be made at `path`; taken back with the job.
 
     A secret of an earlier volume at that path, which is no more, is put away.
     """
-    value = PassingValue.take(word).encode()
     if stale := secrets.find_secret(conn, "volume", path):
         secrets.delete_secret(conn, stale.uuid)
     job.undo(UNDO, host_id=host.pk, uuid=uuid)

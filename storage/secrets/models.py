@@ -71,8 +71,12 @@ class PassingValue(models.Model):
     @classmethod
     def give(cls, value: str) -> str:
         """Keep `value` for a job, and return the word by which the job takes it."""
-        cls.objects.filter(given_at__lt=timezone.now() - KEPT_FOR).delete()
         return str(cls.objects.create(sealed=seal(value)).pk)
+
+    @classmethod
+    def put_away_old(cls) -> None:
+        """Those that no job came for: it was cancelled while it waited."""
+        cls.objects.filter(given_at__lt=timezone.now() - KEPT_FOR).delete()
 
     @classmethod
     def take(cls, word: str) -> str:

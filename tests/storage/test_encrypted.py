@@ -5,11 +5,13 @@ import json
 import logging
 import subprocess
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from lxml import etree
 
 from accounts.models import ApiToken, AuditEntry
@@ -19,6 +21,7 @@ from storage import services
 from storage.models import HostSecret, PassingValue, Pool, Volume
 from storage.secrets import services as secrets
 from storage.secrets.inventory import sync_secrets
+from storage.secrets.models import ValueGone
 from tests.storage.conftest import run
 from virt import volumes
 from virt.errors import Invalid, NotSupported, SecretExists, SecretInUse, VirtError
@@ -172,6 +175,8 @@ def test_an_encrypted_qcow2_is_made_once_or_leaves_nothing(pool, admin, virsh, m
 
     job = services.create_volume(pool, "safe.qcow2", 16 * MIB, **wanted)
     assert PassingValue.objects.count() == 1
+    rival = services.create_volume(pool, "safe.qcow2", 16 * MIB, **{**wanted, "passphrase": "another one"})
+    assert (run(rival).status, rival.error_code) == ("failed", "volume_exists")
     assert PASSPHRASE not in all_that_is_kept()
     assert run(job).status == "succeeded", job.error
     assert not PassingValue.objects.exists()
@@ -315,3 +320,13 @@ def test_rest_takes_values_and_gives_none(client, admin, local_host, rows, shelf
     kept = all_that_is_kept() + "".join(each.content.decode() for each in (*answers, wrong, made, short))
     assert PASSPHRASE not in kept
     assert KEY not in kept
+
+
+def test_a_value_that_no_job_came_for_is_put_away(db):
+    old, young = PassingValue.give(PASSPHRASE), PassingValue.give(PASSPHRASE)
+    PassingValue.objects.filter(pk=old).update(given_at=timezone.now() - timedelta(days=2))
+    PassingValue.put_away_old()
+    assert PassingValue.take(young) == PASSPHRASE
+    for word in (old, young):
+        with pytest.raises(ValueGone):
+            PassingValue.take(word)
