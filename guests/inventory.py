@@ -4,8 +4,9 @@ The watcher and the jobs call this; several may at once, so every write is by ke
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +30,12 @@ from .samples import apply_addresses, apply_stats
 __all__ = ["apply_addresses", "apply_states", "apply_stats", "known_of", "refresh_guest", "sync_absent", "sync_guests"]
 
 
-Ready = Mapping[str, definition.Definition]
+@dataclass
+class Ready:
+    """What was found out about some guests of a look at all, before their rows are asked for."""
+
+    digests: dict[str, str] = field(default_factory=dict)  # by uuid
+    definitions: dict[str, definition.Definition] = field(default_factory=dict)  # by digest
 
 
 def reader_of(host: Host) -> Callable[[Iterable[DomainInfo]], Ready]:
@@ -40,12 +46,12 @@ def reader_of(host: Host) -> Callable[[Iterable[DomainInfo]], Ready]:
     known = set(Guest.objects.filter(host=host).order_by().values_list("digest", flat=True))
 
     def read(domains: Iterable[DomainInfo]) -> Ready:
-        ready = {}
+        ready = Ready()
         for info in domains:
-            digest = definition.digest(info)
+            digest = ready.digests[info.uuid] = definition.digest(info)
             if digest not in known:
                 with suppress(Exception):
-                    ready[digest] = definition.read(info, digest)
+                    ready.definitions[digest] = definition.read(info, digest)
         return ready
 
     return read
@@ -54,22 +60,31 @@ def reader_of(host: Host) -> Callable[[Iterable[DomainInfo]], Ready]:
 def sync_guests(host: Host, domains: Iterable[DomainInfo], *, complete: bool, ready: Ready | None = None) -> list[int]:
     """Bring the rows of `host` in step with `domains` and return the ids of those that changed.
 
-    With `complete`, `domains` is all that the host has, and other rows are marked missing. `ready` are definitions
-    that `reader_of` has read already.
+    With `complete`, `domains` is all that the host has, and other rows are marked missing. `ready` is what `reader_of`
+    has read already; then this is one go of many, in the order of the UUIDs, and whoever makes them tells the lists of
+    new guests (`tell_lists`).
     """
     seen = {UUID(info.uuid): info for info in domains}
     absent = known_of(host) - seen.keys() if complete else set()
-    rows = {row.uuid: row for row in Guest.objects.filter(host=host, uuid__in=list(seen)).defer("xml")}
-    changes = row_writer.compare(seen, rows, ready or {})
+    digests = ready.digests if ready else {info.uuid: definition.digest(info) for info in seen.values()}
+    known = row_writer.rows_known(host, seen, dense=ready is not None)
+    rows = row_writer.outdated(seen, known, digests)
+    differing = {uuid: info for uuid, info in seen.items() if uuid in rows or uuid not in known}
+    changes = row_writer.compare(differing, rows, digests, ready.definitions if ready else {})
     written: list[int] = []
     if changes:
         with transaction.atomic():
             record.keep_changed(host, changes, seen)
-            written = row_writer.write(host, changes)
+            written = row_writer.write(host, changes, dense=ready is not None)
             # Nobody has the page of a new guest open: lists alone hear of it.
-            _tell([*changes.defined, *changes.touched], in_lists_too=bool(changes.new))
-    record.remember_reads(rows, seen)
+            _tell([*changes.defined, *changes.touched], in_lists_too=bool(changes.new) and not ready)
+    record.remember_reads({uuid: row.pk for uuid, row in known.items()}, seen)
     return [*written, *(sync_absent(host, absent) if complete else [])]
+
+
+def tell_lists() -> None:
+    """Open lists hear that there are guests which were not there before."""
+    publish("guests")
 
 
 def known_of(host: Host) -> set[UUID]:

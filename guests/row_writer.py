@@ -1,13 +1,14 @@
 """Rows of guests brought in step with what libvirt said of them: only what differs is written."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from hosts.bulk import insert_rows
@@ -30,6 +31,7 @@ UNSAMPLED: dict[str, Any] = {
     "addresses": [],
 }
 _STATUS = ["name", "state", "state_reason", "state_since", "persistent", "autostart", "missing_since", *UNSAMPLED]
+_COMPARED = ["name", "state", "state_reason", "persistent", "autostart", "missing_since"]  # what _status gives
 _DEFINITION = [
     "title", "description", "vcpus", "memory_mib", "arch", "machine", "firmware", "is_emulated", "os_id", "os_name",
     "graphics", "has_serial", "has_agent_channel", "needs_restart", "changes_at_restart", "xml", "digest",
@@ -56,15 +58,58 @@ class Changes:
         return bool(self.new or self.defined or self.touched)
 
 
+class Known(NamedTuple):
+    """As much of a row as tells whether it is up to date."""
+
+    pk: int
+    digest: str
+    status: tuple[Any, ...]  # as _status gives it
+    is_sampled: bool
+
+
+def rows_known(host: Host, uuids: Collection[UUID], *, dense: bool) -> dict[UUID, Known]:
+    """The rows that there are of these guests. `dense`: the host has few others between the first and the last."""
+    rows = _of_these(host, uuids, dense).values_list("uuid", "pk", "digest", *_COMPARED, *UNSAMPLED)
+    nothing, first = list(UNSAMPLED.values()), len(_COMPARED)
+    return {
+        uuid: Known(pk, digest, tuple(rest[:first]), rest[first:] != nothing)
+        for uuid, pk, digest, *rest in rows
+        if uuid in uuids
+    }
+
+
+def outdated(
+    seen: Mapping[UUID, DomainInfo], known: Mapping[UUID, Known], digests: Mapping[str, str]
+) -> dict[UUID, Guest]:
+    """The rows that say something else than what was seen."""
+    pks = []
+    for uuid, row in known.items():
+        status = _status(seen[uuid])
+        is_on = status["state"] in Guest.ON
+        if (
+            digests[seen[uuid].uuid] != row.digest
+            or tuple(status.values()) != row.status
+            or (row.is_sampled and not is_on)
+        ):
+            pks.append(row.pk)
+    return {row.uuid: row for row in Guest.objects.filter(pk__in=pks).defer("xml")} if pks else {}
+
+
 def compare(
-    seen: Mapping[UUID, DomainInfo], known: Mapping[UUID, Guest], ready: Mapping[str, definition.Definition]
+    seen: Mapping[UUID, DomainInfo],
+    known: Mapping[UUID, Guest],
+    digests: Mapping[str, str],
+    ready: Mapping[str, definition.Definition],
 ) -> Changes:
-    """Find what differs and set it on the rows, without writing. `ready` are definitions that were read, by digest."""
+    """Find what differs and set it on the rows `known`, without writing. Guests without one are new.
+
+    `digests` are by uuid, `ready` are definitions that were read, by digest.
+    """
     changes = Changes()
     now = timezone.now()
     for uuid, info in seen.items():
         guest = known.get(uuid)
-        digest = definition.digest(info)
+        digest = digests[info.uuid]
         status = _status(info)
         if guest is None:
             read = changes.devices[uuid] = ready.get(digest) or definition.read(info, digest)
@@ -81,8 +126,8 @@ def compare(
     return changes
 
 
-def write(host: Host, changes: Changes) -> list[int]:
-    """Write them, with their disks and network cards. Returns the row ids of those that changed."""
+def write(host: Host, changes: Changes, *, dense: bool) -> list[int]:
+    """Write them, with their disks and network cards. Returns the row ids of those that changed. `dense`: as above."""
     values: dict[UUID, tuple[Any, ...]] = {uuid: _columns(new) for uuid, new in changes.new.items()}
     values |= {guest.uuid: _written(guest) for guest in changes.defined}
     if values:
@@ -96,13 +141,21 @@ def write(host: Host, changes: Changes) -> list[int]:
         )
     pks = {guest.uuid: guest.pk for guest in changes.defined}
     if changes.new:
-        pks |= Guest.objects.filter(host=host, uuid__in=list(changes.new)).order_by().values_list("uuid", "pk")
+        found = _of_these(host, changes.new, dense).values_list("uuid", "pk")
+        pks |= {uuid: pk for uuid, pk in found if uuid in changes.new}
     if changes.touched:
         Guest.objects.bulk_update(changes.touched, _STATUS, batch_size=BATCH)
     if changes.devices:
         devices = {pks[uuid]: read for uuid, read in changes.devices.items()}
         _write_devices(host, devices, old={guest.pk for guest in changes.defined})
     return [*pks.values(), *(guest.pk for guest in changes.touched)]
+
+
+def _of_these(host: Host, uuids: Collection[UUID], dense: bool) -> QuerySet[Guest]:
+    rows = Guest.objects.filter(host=host).order_by()
+    if dense and uuids:  # a list of a hundred names is a hundred times as much for Django to look at
+        return rows.filter(uuid__gte=min(uuids), uuid__lte=max(uuids))
+    return rows.filter(uuid__in=list(uuids))
 
 
 def _blank(host: Host) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One host's rows brought in step with its libvirt. It blocks: the watcher calls it on a lane."""
 
+import time
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from virt.types import DomainInfo
 from .changes import Changes
 
 log = structlog.get_logger(__name__)
+TELL_EVERY_S = 1.0  # open lists, of guests that come in by the hundred
 BATCH = 100  # guests whose definitions are read at once; more than so many are dealt with in several goes
 # The host or the database is away: nothing else will work either, and whoever called has to wait and repeat.
 AWAY = (HostUnreachable, HostTimeout, OperationalError, InterfaceError)
@@ -115,8 +117,16 @@ def all_guests(host: Host, conn: Connection) -> None:
     known = guests.known_of(host)
     reader = DomainReader(conn)
     read = guests.reader_of(host)
-    for batch, ready in ahead((batch, read(batch)) for batch in reader.batches()):
-        _together(host, batch, ready)
+    untold, told_at = False, 0.0
+    try:
+        for batch, ready in ahead((batch, read(batch)) for batch in reader.batches()):
+            untold = _together(host, batch, ready) or untold
+            if untold and time.monotonic() - told_at > TELL_EVERY_S:
+                guests.tell_lists()
+                untold, told_at = False, time.monotonic()
+    finally:
+        if untold:
+            guests.tell_lists()
     guests.sync_absent(host, known - {UUID(uuid) for uuid in reader.uuids})
 
 
@@ -133,14 +143,16 @@ def _refresh_guests(host: Host, conn: Connection, uuids: Iterable[str]) -> None:
         _one_by_one(host, found) if len(found) < 2 else _together(host, found)
 
 
-def _together(host: Host, found: list[DomainInfo], ready: guests.Ready | None = None) -> None:
+def _together(host: Host, found: list[DomainInfo], ready: guests.Ready | None = None) -> bool:
+    """Returns whether any row changed."""
     try:
-        guests.sync_guests(host, found, complete=False, ready=ready)
+        return bool(guests.sync_guests(host, found, complete=False, ready=ready))
     except AWAY:
         raise
     except Exception:
         log.exception("guests not refreshed together, trying one by one", host=host.name)
         _one_by_one(host, found)
+        return True
 
 
 def _one_by_one(host: Host, found: Iterable[DomainInfo]) -> None:

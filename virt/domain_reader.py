@@ -36,11 +36,11 @@ class DomainReader:
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
-        self._listed = conn.call(_list, "list the guests")
+        self._listed = sorted(conn.call(_list, "list the guests"), key=lambda entry: entry.uuid)
         self.uuids = frozenset(entry.uuid for entry in self._listed)
 
     def batches(self, size: int = AT_ONCE) -> Iterator[list[DomainInfo]]:
-        """Guests with their definitions. While the caller deals with one batch the next one is read.
+        """Guests with their definitions, sorted by UUID. While the caller deals with one batch the next one is read.
 
         Left out are guests that went away meanwhile, and those whose definition libvirt cannot give.
         """
@@ -64,7 +64,7 @@ def _list(handle: libvirt.virConnect) -> list[_Listed]:
     def which(flag: int) -> set[str]:
         return {domain.UUIDString() for domain in handle.listAllDomains(flag)}
 
-    persistent = which(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
+    transient = which(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT)  # few or none, where nearly all are persistent
     autostart = which(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
     saved = which(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
     listed = []
@@ -73,7 +73,7 @@ def _list(handle: libvirt.virConnect) -> list[_Listed]:
         if is_probe(name):
             continue
         state, reason = domain_state_of(int(stats["state.state"]), int(stats["state.reason"]))
-        is_persistent = uuid in persistent
+        is_persistent = uuid not in transient
         listed.append(
             _Listed(
                 domain=domain,

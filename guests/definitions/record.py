@@ -55,11 +55,11 @@ def keep_changed(host: Host, changes: "Changes", seen: Mapping[UUID, DomainInfo]
         changes.defined = [guest for guest in changes.defined if guest.pk not in outdated]
 
 
-def remember_reads(guests: Mapping[UUID, Guest], seen: Mapping[UUID, DomainInfo]) -> None:
+def remember_reads(pks: Mapping[UUID, int], seen: Mapping[UUID, DomainInfo]) -> None:
     """Note when the definitions of these guests were read, so that a later change is known to be younger."""
     now = time.time()
-    for uuid, guest in guests.items():
-        _read_at[guest.pk] = seen[uuid].read_at or now
+    for uuid, pk in pks.items():
+        _read_at[pk] = seen[uuid].read_at or now
 
 
 def _keep(host: Host, guests: Mapping[int, Guest], seen: Mapping[UUID, DomainInfo]) -> set[int]:

@@ -72,6 +72,31 @@ def test_all_are_seen_but_the_one_that_cannot_be_read(host_with_three, second_is
     assert names() == ["g-0", "g-2"]
 
 
+def test_a_second_look_writes_what_differs_and_nothing_else(host_with_three, django_assert_num_queries):
+    sync.all_guests(host_with_three, None)  # type: ignore[arg-type]
+    Guest.objects.filter(name="g-1").update(state="running", state_reason="booted", cpu_percent=12.5)
+    Guest.objects.filter(name="g-2").update(vcpus=7, digest="of another definition")
+    seen = dict(Guest.objects.values_list("name", "state_since"))
+    sync.all_guests(host_with_three, None)  # type: ignore[arg-type]
+    rows = Guest.objects.order_by("name").values_list("name", "state", "state_reason", "cpu_percent", "vcpus")
+    assert [tuple(row) for row in rows] == [(f"g-{n}", "shutoff", "shutdown", None, 1) for n in range(3)]
+    moved = {name for name, since in Guest.objects.values_list("name", "state_since") if since != seen[name]}
+    assert moved == {"g-1"}
+    with django_assert_num_queries(9):  # one for each of the two batches: its rows
+        sync.all_guests(host_with_three, None)  # type: ignore[arg-type]
+
+
+def test_lists_hear_of_new_guests_and_not_of_a_look_that_finds_nothing(host_with_three, monkeypatch):
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr(guests, "publish", lambda *topics: told.append(topics))
+    monkeypatch.setattr(sync, "TELL_EVERY_S", 3600.0)
+    sync.all_guests(host_with_three, None)  # type: ignore[arg-type]
+    assert set(told) == {("guests",)}
+    told.clear()
+    sync.all_guests(host_with_three, None)  # type: ignore[arg-type]
+    assert told == []
+
+
 def test_the_same_after_events(host_with_three, second_is_unreadable):
     changes = Changes(guests={info(number).uuid for number in range(3)})
     sync.changed(host_with_three, None, changes)  # type: ignore[arg-type]
