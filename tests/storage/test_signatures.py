@@ -173,9 +173,12 @@ def test_the_library_says_who_has_signed(people, vendor, web, pool, admin, clien
     page = client.get(f"/isos/{iso.pk}/").content.decode()
     assert vendor.spaced in page
     assert "vendor@example.org" in page
-    assert "not verified" in client.get(f"/isos/{job.result['iso_id']}/").content.decode()
+    assert "Not verified" in client.get(f"/isos/{job.result['iso_id']}/").content.decode()
     assert f"signed by the key {vendor.spaced}" in client.get("/isos/").content.decode()
     assert client.get(f"/api/v1/isos/{iso.pk}").json()["signed_by"] == vendor.fingerprint
+    assert "signature verified" in client.get("/isos/fetch/").content.decode()
+    monkeypatch.setattr(catalogue, "entries", lambda: (entry._replace(signer="0" * 40),))
+    assert "add the key of its signer" in client.get("/isos/fetch/").content.decode()
     client.patch(f"/api/v1/isos/{iso.pk}", {"sha256_expected": iso.sha256}, content_type="application/json")
     iso.refresh_from_db()
     assert iso.signed_by == ""  # somebody's word now
