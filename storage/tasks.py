@@ -23,7 +23,7 @@ from .copy_tasks import copy_volume as copy_volume  # Celery looks for tasks her
 from .copy_tasks import move_volume as move_volume
 from .images import check_next
 from .making import exists_already, make_volume
-from .models import Iso, PassingValue, Pool, Volume
+from .models import Iso, Pool, Volume
 from .pool_tasks import create_pool as create_pool
 from .pool_tasks import delete_pool as delete_pool
 from .pool_tasks import edit_pool as edit_pool
@@ -33,6 +33,7 @@ from .pool_tasks import look_at_the_way
 from .rules import check_active, check_room, check_unused, gone, in_use_by
 from .secrets.encrypted import forget_passphrase, secret_for_new
 from .secrets.inventory import sync_secrets
+from .secrets.models import PassingValue
 from .secrets.tasks import create_secret as create_secret
 from .secrets.tasks import delete_secret as delete_secret
 from .secrets.tasks import give_passphrase as give_passphrase
