@@ -107,7 +107,8 @@ def upload(
                 continue
             for start in range(0, len(chunk), BATCH_BYTES):
                 batch = chunk[start : start + BATCH_BYTES]
-                conn.call(partial(_send, stream, batch, what), what, timeout_s=BATCH_TIMEOUT_S)
+                messages = [batch[at : at + PIECE_BYTES] for at in range(0, len(batch), PIECE_BYTES)]
+                conn.call(partial(_send, stream, messages, what), what, timeout_s=BATCH_TIMEOUT_S)
                 done += len(batch)
                 if on_progress:
                     on_progress(done)
@@ -118,13 +119,14 @@ def upload(
 class Writer:
     """A stream into an existing volume that is fed from outside, from `offset` on. Blocking; for one thread at a time.
 
-    `finish` or `abort` it. `written` is how many bytes were sent; libvirt has them for sure after `finish` only.
+    `finish` or `abort` it. `written` is how many bytes it took; libvirt has them for sure after `finish` only.
     """
 
     def __init__(self, conn: Connection, pool: str, name: str, *, offset: int = 0) -> None:
         """Raises VolumeNotFound, PoolNotFound or WrongState."""
         self.conn, self.offset, self.written = conn, offset, 0
         self._what = f"write volume {name}"
+        self._pieces = Pieces()
         self._stream: libvirt.virStream = conn.call(lambda handle: handle.newStream(0), self._what)
 
         def start(handle: libvirt.virConnect) -> None:
@@ -134,22 +136,45 @@ class Writer:
 
     def write(self, buffers: Sequence[bytes]) -> None:
         """Send bytes. Raises PoolFull when there is no room any more, or another VirtError; then abort."""
-
-        def send(handle: libvirt.virConnect) -> None:
-            for data in buffers:
-                _send(self._stream, data, self._what, handle)
-
-        self.conn.call(send, self._what, timeout_s=BATCH_TIMEOUT_S)
+        messages = self._pieces.cut(buffers)
+        self.conn.call(partial(_send, self._stream, messages, self._what), self._what, timeout_s=BATCH_TIMEOUT_S)
         self.written += sum(map(len, buffers))
 
     def finish(self) -> None:
         """Have libvirt confirm all that was sent."""
+        rest = self._pieces.rest()
+        self.conn.call(partial(_send, self._stream, rest, self._what), self._what, timeout_s=BATCH_TIMEOUT_S)
         self.conn.call(lambda _handle: self._stream.finish(), self._what, timeout_s=FINISH_TIMEOUT_S)
 
     def abort(self) -> None:
         """Stop, so that libvirt lets go of the volume. What was sent may be in it."""
         with suppress(VirtError):  # broken already
             self.conn.call(lambda _handle: self._stream.abort(), self._what)
+
+
+class Pieces:
+    """Cuts bytes into as few messages as carry them: buffers of 256 KiB, as sockets give them, would take two each."""
+
+    def __init__(self) -> None:
+        self._held: list[memoryview] = []
+        self._room = PIECE_BYTES
+
+    def cut(self, buffers: Iterable[bytes]) -> Iterator[bytes]:
+        """The messages that are full; what is left over is held for the next call."""
+        for buffer in buffers:
+            left = memoryview(buffer)
+            while left:
+                self._held.append(left[: self._room])
+                left = left[self._room :]
+                self._room -= len(self._held[-1])
+                if not self._room:
+                    yield from self.rest()
+
+    def rest(self) -> Iterator[bytes]:
+        """What is held, if anything."""
+        held, self._held, self._room = self._held, [], PIECE_BYTES
+        if held:
+            yield b"".join(held)
 
 
 @contextmanager
@@ -178,10 +203,11 @@ def _skip(stream: libvirt.virStream, length: int, _handle: libvirt.virConnect) -
     stream.sendHole(length)
 
 
-def _send(stream: libvirt.virStream, batch: bytes, what: str, _handle: libvirt.virConnect) -> None:
-    at = 0
-    while at < len(batch):
-        sent = stream.send(batch[at : at + PIECE_BYTES])
-        if sent <= 0:
-            raise VirtError(f"Could not {what}: the stream broke.", details=f"send answered {sent}")
-        at += sent
+def _send(stream: libvirt.virStream, messages: Iterable[bytes], what: str, _handle: libvirt.virConnect) -> None:
+    for message in messages:
+        left = message
+        while left:
+            sent = stream.send(left)
+            if sent <= 0:
+                raise VirtError(f"Could not {what}: the stream broke.", details=f"send answered {sent}")
+            left = left[sent:]

@@ -1,18 +1,21 @@
 """The byte path: from the socket into the part file, with one write under way and constant memory.
 
-While a thread writes one batch, the next is received; when that is full too, receiving waits for the disk, and the
-server stops reading from the socket.
+While a thread writes one batch, the next waits and a third is received; when that is full too, receiving waits for the
+disk, and the server stops reading from the socket.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Protocol
 
 from .protocol import Checksum
-from .threads import start_writing
+from .threads import start_writing, write_after
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+MOST_WRITES = 2  # under way and waiting: the thread that ends one need not wait for the event loop to bring the next
 BATCH_CHUNKS = 512  # writev takes at most 1024 buffers
 IDLE_TIMEOUT_S = 30.0  # a client whose network vanished must not keep the lock until TCP gives up
 
@@ -45,7 +48,7 @@ async def store(receive: Receive, part: Sink, *, offset: int, size: int, checksu
     """
     batch: list[bytes] = []
     held, end = 0, offset
-    writing: asyncio.Future[None] | None = None
+    writes: deque[Future[None]] = deque()
     try:
         more = True
         while more:
@@ -60,18 +63,17 @@ async def store(receive: Receive, part: Sink, *, offset: int, size: int, checksu
                 batch.append(chunk)
                 held += len(chunk)
             if held and (held >= part.batch_bytes or len(batch) >= BATCH_CHUNKS or not more):
-                writing = await _write_next(writing, part, batch, end - held, checksum)
+                await _write_next(writes, part, batch, end - held, checksum)
                 batch, held = [], 0
         if held:
-            writing = await _write_next(writing, part, batch, end - held, checksum)
-        if writing:
-            await writing
+            await _write_next(writes, part, batch, end - held, checksum)
+        await _until_left(writes, 0)
         await start_writing(part.settle)
         return not more
     finally:
-        while writing and not writing.done():  # the descriptor must outlive the thread that writes to it
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([writing])
+        while writes:  # the descriptor must outlive the threads that write to it
+            with suppress(asyncio.CancelledError, Exception):  # the first failure is the one to tell
+                await _until_left(writes, 0)
 
 
 async def _next(receive: Receive) -> MutableMapping[str, Any] | None:
@@ -85,11 +87,19 @@ async def _next(receive: Receive) -> MutableMapping[str, Any] | None:
 
 
 async def _write_next(
-    writing: "asyncio.Future[None] | None", part: Sink, batch: list[bytes], at: int, checksum: Checksum | None
-) -> "asyncio.Future[None]":
-    if writing:
-        await writing
-    return start_writing(lambda: _write(part, batch, at, checksum))
+    writes: deque[Future[None]], part: Sink, batch: list[bytes], at: int, checksum: Checksum | None
+) -> None:
+    await _until_left(writes, MOST_WRITES - 1)
+    former = writes[-1] if writes else None
+    writes.append(write_after(former, lambda: _write(part, batch, at, checksum)))
+
+
+async def _until_left(writes: deque[Future[None]], number: int) -> None:
+    """Wait until no more than `number` are left, and raise what the others raised."""
+    while len(writes) > number:
+        await asyncio.wait([done := asyncio.wrap_future(writes[0])])  # cancelling the wait does not cancel the write
+        writes.popleft()
+        done.result()
 
 
 def _write(part: Sink, batch: list[bytes], at: int, checksum: Checksum | None) -> None:

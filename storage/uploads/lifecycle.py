@@ -190,8 +190,7 @@ def _check_content(upload: Upload) -> None:
     """Before the file gets its name: refuse an image that leads to other files of the host, and remove it."""
     try:
         if upload.streamed_bytes is not None:
-            streamed.check_whole(upload)
-            head = streamed.head_of(upload)
+            head = streamed.head_of_whole(upload)
         else:
             with Part(upload.pool.target_path, str(upload.pk)) as part:
                 head = os.pread(part.fd, image_guard.HEAD_BYTES, 0)

@@ -8,8 +8,8 @@ that. This is the one place where a web process calls libvirt, as consoles are f
 import fcntl
 import os
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -39,7 +39,7 @@ IDLE_S = 20.0  # a connection waits for the next request of the same browser: ma
 class StreamedPart:
     """What has arrived of an upload, open for writing; the same for a caller as `Part`. Blocking but for `truncate`."""
 
-    batch_bytes = 4 * 1024 * 1024  # each batch goes from thread to thread four times
+    batch_bytes = transfer.BATCH_BYTES  # up to three of them are in memory
 
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
@@ -80,15 +80,12 @@ class StreamedPart:
             self._writer = transfer.Writer(self._line.connection, pool, name, offset=at)
         self._writer.write(buffers)
         if self._writer.written >= COMMIT_BYTES:
-            self.settle()
+            self._confirm()
 
     def settle(self) -> None:
         """Have libvirt confirm what was sent, and note it. Raises Discarded when the upload was cancelled meanwhile."""
-        if self._writer is None:
-            return
-        writer, self._writer = self._writer, None
-        writer.finish()
-        self._note(writer.offset + writer.written)
+        self._confirm()
+        self._let_go()  # what looks at a file that is complete takes the same connection
 
     def give_up(self) -> None:
         """Stop a stream that failed; what was confirmed before counts."""
@@ -102,12 +99,22 @@ class StreamedPart:
 
     def close(self) -> None:
         self.give_up()
-        if self._line is not None:
-            _lines.give_back(self._line)
-            self._line = None
+        self._let_go()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _confirm(self) -> None:
+        if self._writer is None:
+            return
+        writer, self._writer = self._writer, None
+        writer.finish()
+        self._note(writer.offset + writer.written)
+
+    def _let_go(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            _lines.give_back(line)
 
     def _back_to(self, size: int) -> None:
         self.give_up()
@@ -140,27 +147,21 @@ def check_room(upload: Upload, reserve: int) -> None:
         raise exists_already(upload.name, pool.name)
 
 
-def check_whole(upload: Upload) -> None:
-    """Raise StorageFailed, and begin anew, when libvirt sees fewer bytes than it confirmed: somebody changed them."""
-    if upload.pool.type in FILE_POOLS and (found := arrived_bytes(upload)) < upload.size_bytes:
-        Upload.objects.filter(pk=upload.pk).update(state=Upload.State.RECEIVING, streamed_bytes=found)
-        message = _("Only %(size)d bytes of %(name)s are in the pool. Go on from there.")
-        raise StorageFailed(message % {"size": found, "name": upload.name})
+def head_of_whole(upload: Upload) -> bytes:
+    """The first bytes of an upload that is complete.
 
-
-def head_of(upload: Upload) -> bytes:
-    """The first bytes of what arrived."""
-    with upload.pool.host.connect() as conn:
-        refresh_pool(conn, upload.pool.name)
-        length = min(image_guard.HEAD_BYTES, upload.size_bytes)
-        return transfer.read_range(conn, upload.pool.name, upload.name, 0, length) if length else b""
-
-
-def arrived_bytes(upload: Upload) -> int:
-    """How large the volume is by now, as libvirt sees it."""
-    with upload.pool.host.connect() as conn:
-        refresh_pool(conn, upload.pool.name)
-        return volumes.volume_info(conn, upload.pool.name, upload.name).capacity_bytes
+    Raises StorageFailed, and begins anew, when libvirt sees fewer bytes than it confirmed: somebody changed them.
+    """
+    pool, name = upload.pool, upload.name
+    with _lines.borrow(pool.host) as conn:
+        refresh_pool(conn, pool.name)
+        found = volumes.volume_info(conn, pool.name, name).capacity_bytes
+        if pool.type not in FILE_POOLS or found >= upload.size_bytes:
+            length = min(image_guard.HEAD_BYTES, upload.size_bytes)
+            return transfer.read_range(conn, pool.name, name, 0, length) if length else b""
+    Upload.objects.filter(pk=upload.pk).update(state=Upload.State.RECEIVING, streamed_bytes=found)
+    message = _("Only %(size)d bytes of %(name)s are in the pool. Go on from there.")
+    raise StorageFailed(message % {"size": found, "name": name})
 
 
 def discard(upload: Upload) -> None:
@@ -233,6 +234,15 @@ class _Lines:
         for each in old:
             with suppress(HostUnreachable, HostTimeout, VirtError):
                 each.close()
+
+    @contextmanager
+    def borrow(self, host: Host) -> Iterator[Connection]:
+        """A connection for as long as the block runs. Raises HostUnreachable or HostTimeout."""
+        line = self.take(host)
+        try:
+            yield line.connection
+        finally:
+            self.give_back(line)
 
     def _drop_old(self) -> list[_Line]:
         limit = time.monotonic() - IDLE_S

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from django.db import close_old_connections
 
@@ -12,7 +12,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _rows = ThreadPoolExecutor(8, "upload-rows")
-_bytes = ThreadPoolExecutor(8, "upload-bytes")  # apart, so that no slow disk keeps anybody from a HEAD
+_bytes = ThreadPoolExecutor(16, "upload-bytes")  # apart, so that no slow disk keeps anybody from a HEAD
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -32,3 +32,17 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 def start_writing(function: Callable[[], T]) -> "asyncio.Future[T]":
     """Begin a function that only reads or writes files, and return what to await."""
     return asyncio.get_running_loop().run_in_executor(_bytes, function)
+
+
+def write_after(former: Future[Any] | None, function: Callable[[], T]) -> Future[T]:
+    """Begin a function when `former` is done, without a way through the event loop in between.
+
+    If `former` fails, so does what is returned, and `function` is not called.
+    """
+
+    def work() -> T:
+        if former is not None:
+            former.result()  # begun before: threads take what is asked of them in order
+        return function()
+
+    return _bytes.submit(work)
