@@ -98,7 +98,7 @@ class Listing:
 
 def listing(user: User, parameters: QueryDict) -> Listing:
     """The page that `?q=&view=&saved=&sort=&per=&page=` ask for, of the guests that `user` may see."""
-    saved_views = list(visible(user)[: MOST_VIEWS * 2])
+    saved_views = list(visible(user).select_related(None)[: MOST_VIEWS * 2])
     many_hosts = len(Host.objects.permitted(user, "view").order_by().values_list("pk")[:2]) > 1
     asked = asked_for(user, parameters, saved_views, many_hosts=many_hosts)
     permitted: GuestQuerySet = Guest.objects.permitted(user, "view")

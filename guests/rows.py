@@ -105,7 +105,7 @@ class Row:
 
 def rows(guests: GuestQuerySet, user: User, columns: Collection[str]) -> list[Row]:
     """The guests with their hosts, their jobs, whether `user` may switch them, and what `columns` (names) need."""
-    hosts = Host.objects.defer("facts", "error_details", "kvm_reason")
+    hosts = Host.objects.only("name", "state", "state_since", "seen_at")
     shown = guests.only(*SHOWN).prefetch_related(Prefetch("host", hosts))
     if "folder" in columns:
         shown = shown.prefetch_related("folder")

@@ -4,11 +4,11 @@ What people or guests wrote passes through `escape`; what is left unescaped are 
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from html import escape
 
 from django import template
 from django.template import Context
 from django.templatetags.static import static
-from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from html import escape
 from typing import Any
 
 from django import forms, template
@@ -12,9 +13,10 @@ from django.forms.utils import flatatt
 from django.template import Context
 from django.templatetags.static import static
 from django.utils import timezone
+from django.utils.dates import MONTHS_3
 from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from history.spark import spark_svg
@@ -111,8 +113,9 @@ def mebibytes_of(used_mib: object, whole_mib: object) -> str:
 def _time_tag(when: datetime, mode: str, text: str) -> SafeString:
     """A <time> that static/js/format.js keeps up to date and shows in the reader's own time zone."""
     local = timezone.localtime(when) if timezone.is_aware(when) else when
-    title = f"{date_format(local, 'j M Y')} {local:%H:%M:%S}"
-    return format_html('<time datetime="{}" data-time="{}" title="{}">{}</time>', when.isoformat(), mode, title, text)
+    title = escape(f"{local.day} {MONTHS_3[local.month].title()} {local:%Y %H:%M:%S}")
+    tag = f'<time datetime="{when.isoformat()}" data-time="{mode}" title="{title}">{escape(text)}</time>'
+    return mark_safe(tag)  # noqa: S308 # a list has a hundred of them, so no format_html
 
 
 @register.filter
@@ -231,16 +234,20 @@ def initials(name: str) -> str:
 
 
 # --- lists --------------------------------------------------------------------------------------------------------
-@register.inclusion_tag("_sort_header.html", takes_context=True)
-def sort_header(context: Context, field: str, label: str, css: str = "", first: str = "") -> dict[str, Any]:
+@register.simple_tag(takes_context=True)
+def sort_header(context: Context, field: str, label: str, css: str = "", first: str = "") -> SafeString:
     """A <th> whose click sorts by `field` (?sort=field, then ?sort=-field). `first` is the list's default order."""
     request = context["request"]
     asked = request.GET.get("sort") or first
     query = request.GET.copy()
     query.pop("page", None)
     query["sort"] = f"-{field}" if asked == field else field
-    order = {field: "ascending", f"-{field}": "descending"}.get(asked, "")
-    return {"label": label, "css": css, "order": order, "query": query.urlencode()}
+    kind = format_html(' class="{}"', css) if css else ""
+    order, shape = "", ""
+    if asked in (field, f"-{field}"):
+        order = format_html(' aria-sort="{}"', "ascending" if asked == field else "descending")
+        shape = format_html(" {}", icon("chevron-down" if asked == field else "chevron-up", "i-s"))
+    return format_html('<th scope="col"{}{}><a href="?{}">{}{}</a></th>', kind, order, query.urlencode(), label, shape)
 
 
 @register.simple_tag(takes_context=True)
