@@ -5,7 +5,7 @@ DEBIAN_PACKAGES="ca-certificates libvirt-daemon-system libvirt-clients libvirt-d
   dnsmasq-base iptables dmidecode netcat-openbsd redis-server osinfo-db openssh-client libsasl2-modules iproute2 procps
   python3 python3-dev python3-venv gcc pkg-config gettext acl gpgv"
 DEBIAN_TEST_PACKAGES="chromium xorriso cpio mtools kmod isolinux syslinux-common busybox-static binutils curl openssh-server gnutls-bin
-  postgresql"
+  postgresql gpg gpg-agent"
 
 RHEL_PACKAGES="libvirt-daemon-kvm libvirt-client libvirt-devel rrdtool-devel qemu-kvm qemu-img edk2-ovmf swtpm swtpm-tools
   dnsmasq iptables-nft dmidecode nmap-ncat osinfo-db openssh-clients cyrus-sasl-md5 cyrus-sasl-scram iproute procps-ng
