@@ -43,10 +43,23 @@ def _measure(uri: str, rounds: int) -> dict[str, float]:
             first_s = _seconds(lambda: sync.all_guests(host, conn))
             again_s = _seconds(lambda: sync.all_guests(host, conn))
             found.append((bare_s, first_s, again_s))
+        conn.call(_compare_rows, "compare the rows")
     bare_s, first_s, again_s = (statistics.median(column) for column in zip(*found[1:], strict=True))
     first = statistics.median(first / bare for bare, first, _again in found[1:])
     again = statistics.median(again / bare for bare, _first, again in found[1:])
     return {"bare_s": bare_s, "first_s": first_s, "again_s": again_s, "first": first, "again": again}
+
+
+def _compare_rows(handle: Any) -> None:
+    """The rows are what libvirt says: nothing was left out, nothing is there twice."""
+    from guests.models import Disk, Guest, Nic
+
+    domains = handle.listAllDomains(0)
+    said = {domain.UUIDString(): (domain.name(), domain.isPersistent(), domain.XMLDesc(2)) for domain in domains}
+    rows = Guest.objects.filter(missing_since=None).values_list("uuid", "name", "persistent", "xml")
+    assert {str(uuid): tuple(row) for uuid, *row in rows} == said
+    for model, start in ((Disk, "<disk "), (Nic, "<interface ")):
+        assert model.objects.count() == sum(xml.count(start) for _name, _persistent, xml in said.values())
 
 
 def _seconds(action: Callable[[], object]) -> float:
