@@ -24,7 +24,7 @@ class PoolInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeInfo:
-    """A volume. `format` is raw, qcow2, iso …, also of an encrypted one; `backing_path` what a qcow2 overlay lies on."""
+    """A volume. `format` is raw, qcow2, iso …, below its encryption; `backing_path` what a qcow2 overlay lies on."""
 
     pool: str
     name: str
