@@ -64,7 +64,9 @@ def copy_image(job: RunningJob, *, iso_id: int, pool_id: int) -> dict[str, Any]:
         if iso.sha256 and sha256 != iso.sha256:
             sentence = _("%(name)s arrived with another content than it had when it was checked. Check the original.")
             raise CopyDiffers(sentence % {"name": source.name}, details=f"original {iso.sha256}\ncopy     {sha256}")
-        new = add_image(there, volume, sha256, expected=iso.sha256_expected, signed_by=iso.signed_by, by=job.row.created_by)
+        new = add_image(
+            there, volume, sha256, expected=iso.sha256_expected, signed_by=iso.signed_by, by=job.row.created_by
+        )
         if iso.os_set_by_hand:
             Iso.objects.filter(pk=new.pk).update(os_id=iso.os_id, os_name=iso.os_name, os_set_by_hand=True)
     return _done(iso, pool, volume)

@@ -12,9 +12,10 @@ from guests.plan import NewGuest
 from jobs.models import Job
 from storage import services
 from storage import tasks as storage_tasks
-from storage.models import HostSecret, Volume
+from storage.models import Volume
 from storage.secrets import services as secrets
 from storage.secrets.inventory import sync_secrets
+from storage.secrets.models import HostSecret
 from tests.story.conftest import Serial
 from virt.errors import NotSupported, SecretInUse
 

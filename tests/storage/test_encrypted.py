@@ -18,10 +18,10 @@ from accounts.models import ApiToken, AuditEntry
 from guests.models import Guest
 from jobs.models import Job, JobLogLine, JobUndo
 from storage import services
-from storage.models import HostSecret, PassingValue, Pool, Volume
+from storage.models import Pool, Volume
 from storage.secrets import services as secrets
 from storage.secrets.inventory import sync_secrets
-from storage.secrets.models import ValueGone
+from storage.secrets.models import HostSecret, PassingValue, ValueGone
 from tests.storage.conftest import run
 from virt import volumes
 from virt.errors import Invalid, NotSupported, SecretExists, SecretInUse, VirtError

@@ -1,7 +1,7 @@
 """Rows of what is over are kept for a while, and no longer."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -20,7 +20,7 @@ def pool(local_host) -> Pool:
     return Pool.objects.create(host=local_host, uuid=uuid.uuid4(), name="kvt-forgotten", type="dir", target_path="/s")
 
 
-def ago(**span) -> object:
+def ago(**span: float) -> datetime:
     return timezone.now() - timedelta(**span)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.models import JobUndo
 from storage import media
-from storage.importing import hyperv, services
+from storage.importing import services
 from storage.models import Volume
 from tests.storage.test_import import MIB, convert, disk, library, ova, run, same
 from virt import vhdx
@@ -178,7 +178,7 @@ def test_whatever_stops_it_nothing_stays(library, pool, new_pool, admin, disk, m
         raise OSError("the disk is gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr(hyperv.vhdx, "pieces", breaks)
+        patched.setattr("virt.vhdx.pieces", breaks)
         assert run(services.import_disks(iso, store, "machine", by=admin, image_format=image_format)).status == "failed"
     assert not list(Path(store.target_path).iterdir())
     assert not JobUndo.objects.exists()
