@@ -4,7 +4,6 @@ import argparse
 import grp
 import os
 import signal
-import sys
 from types import FrameType
 
 from .server import serve
@@ -36,7 +35,8 @@ def _group_id(name: str) -> int:
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
     # Requests in hand may end anywhere: every verb stands being killed. The stale socket is removed at the next start.
-    sys.exit(0)
+    # At once: an exception here could come up in a place that swallows it.
+    os._exit(0)
 
 
 if __name__ == "__main__":
