@@ -45,7 +45,13 @@ function subscribe() {
   socket.send(JSON.stringify({ subscribe: wanted }));
 }
 
-/** A topic changed: its event goes out at once, then at most every DEBOUNCE_MS, and only while the page is looked at. */
+/** Whether a fragment that follows the topic is being fetched. htmx forgets an event of a fragment that it then replaces. */
+const isUnderWay = (topic) => document.querySelector(`.htmx-request[data-live~="${CSS.escape(topic)}"]`) !== null;
+
+/**
+ * A topic changed: its event goes out at once, then at most every DEBOUNCE_MS, and only while the page is looked at. What
+ * is on its way may have been drawn before the change, so the event waits for it.
+ */
 export function changed(topic) {
   if (timers.has(topic)) return;
   const pause = Math.max(0, (told.get(topic) ?? 0) + DEBOUNCE_MS - performance.now());
@@ -53,6 +59,7 @@ export function changed(topic) {
     timers.delete(topic);
     told.set(topic, performance.now());
     if (document.hidden) waiting.add(topic);
+    else if (isUnderWay(topic)) changed(topic);
     else document.body.dispatchEvent(new CustomEvent(`live:${topic}`, { bubbles: true }));
   }, pause));
 }

@@ -155,6 +155,27 @@ def job(admin) -> Job:
     )
 
 
+def test_what_changes_while_a_fragment_is_on_its_way_is_seen(page, socket, job):
+    open_page(page, f"/ui/follow/{job.pk}/")
+    page.wait_for_load_state("networkidle")
+    held = []
+
+    def hold(route):
+        if held or not route.request.headers.get("hx-request"):
+            return route.continue_()
+        held.append(route.request.url)
+        answer = route.fetch()
+        Job.objects.filter(pk=job.pk).update(done=6)
+        socket.tell(f"job-{job.pk}")
+        page.wait_for_timeout(400)
+        return route.fulfill(response=answer)
+
+    page.route("**/*", hold)
+    socket.tell(f"job-{job.pk}")
+    expect(page.locator("[data-follow-job]")).to_contain_text("60 %")
+    assert held
+
+
 def test_a_page_goes_on_when_the_job_that_it_waits_for_is_done(page, socket, job):
     open_page(page, f"/ui/follow/{job.pk}/")
     Job.objects.filter(pk=job.pk).update(done=6)
