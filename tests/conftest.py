@@ -14,11 +14,12 @@ from tests.apart import chromium_apart
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`: a process for a browser, one for the whole of kvmweb, one for what asks libvirt."""
+    """With `--dist loadgroup`: what asks libvirt is in one process, what starts the whole of kvmweb in another."""
     for item in items:
-        mark = next((mark for mark in ("browser", "stack", "libvirt") if item.get_closest_marker(mark)), None)
-        if mark:
-            item.add_marker(pytest.mark.xdist_group(mark))
+        if item.get_closest_marker("stack"):
+            item.add_marker(pytest.mark.xdist_group("whole"))
+        elif item.get_closest_marker("libvirt"):
+            item.add_marker(pytest.mark.xdist_group("libvirt"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

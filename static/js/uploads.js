@@ -198,13 +198,14 @@ function takeFor(entry, file) {
 }
 
 part("choose").addEventListener("click", () => choose(null));
-fileInput.addEventListener("change", () => {
+function takeChosen() {
   const files = [...fileInput.files];
   fileInput.value = "";
   if (chosenFor && files.length) takeFor(chosenFor, files[0]);
   else files.forEach(take);
   chosenFor = null;
-});
+}
+fileInput.addEventListener("change", takeChosen);
 
 const zone = part("drop");
 const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
@@ -269,3 +270,4 @@ setInterval(() => {
   if (!document.hidden && entries.some((entry) => !entry.transfer)) refresh().catch(() => {});
 }, REFRESH_MS);
 refresh().catch(() => {});
+takeChosen(); // what was chosen before this script had come
