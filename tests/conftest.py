@@ -13,15 +13,6 @@ from hosts.models import Host
 from tests.apart import chromium_apart
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`: what asks libvirt is in one process, what starts the whole of kvmweb in another."""
-    for item in items:
-        if item.get_closest_marker("stack"):
-            item.add_marker(pytest.mark.xdist_group("whole"))
-        elif item.get_closest_marker("libvirt"):
-            item.add_marker(pytest.mark.xdist_group("libvirt"))
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     ours = settings.VAR.name.startswith("kvmweb-tests-")  # made by tests.settings, not somebody's installation
     if ours and not hasattr(config, "workerinput"):  # the processes of one run share it
