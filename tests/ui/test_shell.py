@@ -158,7 +158,7 @@ def job(admin) -> Job:
 def test_what_changes_while_a_fragment_is_on_its_way_is_seen(page, socket, job):
     open_page(page, f"/ui/follow/{job.pk}/")
     page.wait_for_load_state("networkidle")
-    held = []
+    held: list[str] = []
 
     def hold(route):
         if held or not route.request.headers.get("hx-request"):
