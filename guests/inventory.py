@@ -34,6 +34,7 @@ __all__ = ["apply_addresses", "apply_states", "apply_stats", "known_of", "refres
 class Ready:
     """What was found out about some guests of a look at all, before their rows are asked for."""
 
+    places: links.Places
     digests: dict[str, str] = field(default_factory=dict)  # by uuid
     definitions: dict[str, definition.Definition] = field(default_factory=dict)  # by digest
 
@@ -44,9 +45,10 @@ def reader_of(host: Host) -> Callable[[Iterable[DomainInfo]], Ready]:
     What it returns is for `sync_guests`; a definition that cannot be read is left to it, too.
     """
     known = set(Guest.objects.filter(host=host).order_by().values_list("digest", flat=True))
+    places = links.Places(host)
 
     def read(domains: Iterable[DomainInfo]) -> Ready:
-        ready = Ready()
+        ready = Ready(places)
         for info in domains:
             digest = ready.digests[info.uuid] = definition.digest(info)
             if digest not in known:
@@ -75,7 +77,7 @@ def sync_guests(host: Host, domains: Iterable[DomainInfo], *, complete: bool, re
     if changes:
         with transaction.atomic():
             record.keep_changed(host, changes, seen)
-            written = row_writer.write(host, changes, dense=ready is not None)
+            written = row_writer.write(host, changes, dense=ready is not None, places=ready.places if ready else None)
             # Nobody has the page of a new guest open: lists alone hear of it.
             _tell([*changes.defined, *changes.touched], in_lists_too=bool(changes.new) and not ready)
     record.remember_reads({uuid: row.pk for uuid, row in known.items()}, seen)

@@ -1,7 +1,10 @@
 """Which volume a disk is and which network or bridge a card is on: found by path and name among the host's rows."""
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from typing import Any
+
+from django.db.models import Q
 
 from hosts.models import Host
 from networking.models import Bridge, Network
@@ -10,57 +13,66 @@ from virt.types import DiskSummary, NicSummary
 
 from .models import Disk, Nic
 
-CHUNK = 500  # names in one query
+CHUNK = 500  # rows in one update
+FEW = 50  # sources that are asked for by name; to look for more takes longer than to read all volumes of the host
 
 
 class Volumes:
-    """The volumes of a host that some disks may be, by path and by "pool/volume"."""
+    """The volumes of a host by path and by "pool/volume": those that `sources` name, or all."""
 
-    def __init__(self, host: Host, sources: Collection[str]) -> None:
+    def __init__(self, host: Host, sources: Collection[str] | None = None) -> None:
         self._by_source: dict[str, int] = {}
-        wanted = sorted(source for source in sources if source)
-        names = {source.partition("/")[2] for source in wanted if not source.startswith("/")}
-        of_host = Volume.objects.filter(pool__host=host)
+        found = Volume.objects.filter(pool__host=host)
+        if sources is not None and len(sources) <= FEW:
+            names = {source.partition("/")[2] for source in sources if not source.startswith("/")}
+            found = found.filter(Q(path__in=list(sources)) | Q(name__in=list(names)))
         # Two pools may show one file; a volume that is there wins over a missing one.
-        order = ("-missing_since", "-pk")
-        for chunk in _chunks([source for source in wanted if source.startswith("/")]):
-            found = of_host.filter(path__in=chunk).order_by(*order).values_list("path", "pk", "missing_since")
-            for path, pk, missing in found:
-                if not missing or path not in self._by_source:
-                    self._by_source[path] = pk
-        for chunk in _chunks(sorted(names)):
-            for pool, name, pk in of_host.filter(name__in=chunk).values_list("pool__name", "name", "pk"):
-                self._by_source[f"{pool}/{name}"] = pk
+        found = found.order_by("-missing_since", "-pk")
+        for path, pk, missing, pool, name in found.values_list("path", "pk", "missing_since", "pool__name", "name"):
+            self._by_source[f"{pool}/{name}"] = pk
+            if not missing or path not in self._by_source:
+                self._by_source[path] = pk
 
     def find(self, source: str) -> int | None:
         """The row id of the volume that `source` (a path, or "pool/volume") is, or None."""
-        return self._by_source.get(source)
+        return self._by_source.get(source) if source else None
 
 
-def networks_of(host: Host) -> Mapping[str, int]:
-    """Row ids by name; of two networks that had one name, the one that is there."""
-    found = Network.objects.filter(host=host).values_list("name", "pk", "missing_since")
-    return {name: pk for name, pk, _missing in sorted(found, key=lambda row: (row[2] is None, row[1]))}
+class Places:
+    """What disks and network cards of a host may be on, each kind asked for once, when it is needed."""
 
+    def __init__(self, host: Host, sources: Collection[str] | None = None) -> None:
+        """`sources`: those of the disks, if it is not about all guests of the host."""
+        self._host, self._sources = host, sources
 
-def bridges_of(host: Host) -> Mapping[str, int]:
-    return dict(Bridge.objects.filter(host=host).values_list("name", "pk"))
+    @cached_property
+    def volumes(self) -> Volumes:
+        return Volumes(self._host, self._sources)
+
+    @cached_property
+    def networks(self) -> Mapping[str, int]:
+        """Row ids by name; of two networks that had one name, the one that is there."""
+        found = Network.objects.filter(host=self._host).values_list("name", "pk", "missing_since")
+        return {name: pk for name, pk, _missing in sorted(found, key=lambda row: (row[2] is None, row[1]))}
+
+    @cached_property
+    def bridges(self) -> Mapping[str, int]:
+        """Row ids by name."""
+        return dict(Bridge.objects.filter(host=self._host).values_list("name", "pk"))
 
 
 DISK_COLUMNS = ("target", "bus", "device", "source", "volume_id", "format", "is_readonly", "boot_order")
 NIC_COLUMNS = ("position", "mac", "kind", "source", "network_id", "bridge_id", "model", "is_link_up")
 
 
-def disk_values(disk: DiskSummary, volumes: Volumes) -> tuple[Any, ...]:
+def disk_values(disk: DiskSummary, places: Places) -> tuple[Any, ...]:
     """What DISK_COLUMNS hold of a disk."""
-    volume = volumes.find(disk.source)
+    volume = places.volumes.find(disk.source) if disk.source else None
     format_ = disk.format or ""
     return disk.target, disk.bus, disk.device, disk.source, volume, format_, disk.readonly, disk.boot_order
 
 
-def nic_values(
-    nics: Iterable[NicSummary], networks: Mapping[str, int], bridges: Mapping[str, int]
-) -> list[tuple[Any, ...]]:
+def nic_values(nics: Iterable[NicSummary], places: Places) -> list[tuple[Any, ...]]:
     """What NIC_COLUMNS hold of a guest's network cards."""
     return [
         (
@@ -68,8 +80,8 @@ def nic_values(
             nic.mac,
             nic.kind,
             nic.source,
-            networks.get(nic.source) if nic.kind == "network" else None,
-            bridges.get(nic.source) if nic.kind == "bridge" else None,
+            places.networks.get(nic.source) if nic.kind == "network" else None,
+            places.bridges.get(nic.source) if nic.kind == "bridge" else None,
             nic.model or "",
             nic.link_up,
         )
@@ -81,15 +93,12 @@ def link_late(host: Host) -> None:
     """Link disks and cards whose volume, network or bridge became known after they did."""
     loose = Disk.objects.filter(guest__host=host, volume=None).exclude(source="").order_by()
     sources = dict(loose.values_list("pk", "source"))
+    places = Places(host, set(sources.values()))
     if sources:
-        volumes = Volumes(host, set(sources.values()))
+        volumes = places.volumes
         found = [Disk(pk=pk, volume_id=volume) for pk, source in sources.items() if (volume := volumes.find(source))]
         Disk.objects.bulk_update(found, ["volume"], batch_size=CHUNK)
-    for kind, field, known in (("network", "network", networks_of(host)), ("bridge", "bridge", bridges_of(host))):
-        cards = Nic.objects.filter(guest__host=host, kind=kind, **{field: None})
+    for field, known in (("network", places.networks), ("bridge", places.bridges)):
+        cards = Nic.objects.filter(guest__host=host, kind=field, **{field: None})
         for name in set(cards.values_list("source", flat=True)) & set(known):
             cards.filter(source=name).update(**{field: known[name]})
-
-
-def _chunks(names: list[str]) -> Iterable[list[str]]:
-    return (names[start : start + CHUNK] for start in range(0, len(names), CHUNK))

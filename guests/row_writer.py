@@ -126,8 +126,11 @@ def compare(
     return changes
 
 
-def write(host: Host, changes: Changes, *, dense: bool) -> list[int]:
-    """Write them, with their disks and network cards. Returns the row ids of those that changed. `dense`: as above."""
+def write(host: Host, changes: Changes, *, dense: bool, places: links.Places | None) -> list[int]:
+    """Write them, with their disks and network cards. Returns the row ids of those that changed.
+
+    `dense`: as above; `places` of the host, if they are known.
+    """
     values: dict[UUID, tuple[Any, ...]] = {uuid: _columns(new) for uuid, new in changes.new.items()}
     values |= {guest.uuid: _written(guest) for guest in changes.defined}
     if values:
@@ -147,7 +150,9 @@ def write(host: Host, changes: Changes, *, dense: bool) -> list[int]:
         Guest.objects.bulk_update(changes.touched, _STATUS, batch_size=BATCH)
     if changes.devices:
         devices = {pks[uuid]: read for uuid, read in changes.devices.items()}
-        _write_devices(host, devices, old={guest.pk for guest in changes.defined})
+        sources = {disk.source for read in devices.values() for disk in read.disks}
+        places = places or links.Places(host, sources)
+        _write_devices(devices, places, old={guest.pk for guest in changes.defined})
     return [*pks.values(), *(guest.pk for guest in changes.touched)]
 
 
@@ -190,13 +195,9 @@ def _set_status(guest: Guest, wanted: dict[str, Any], now: datetime) -> bool:
     return bool(differing)
 
 
-def _write_devices(host: Host, guests: Mapping[int, definition.Definition], *, old: set[int]) -> None:
-    volumes = links.Volumes(host, {disk.source for read in guests.values() for disk in read.disks})
-    kinds = {nic.kind for read in guests.values() for nic in read.nics}
-    networks = links.networks_of(host) if "network" in kinds else {}
-    bridges = links.bridges_of(host) if "bridge" in kinds else {}
-    disks = {pk: [links.disk_values(disk, volumes) for disk in read.disks] for pk, read in guests.items()}
-    nics = {pk: links.nic_values(read.nics, networks, bridges) for pk, read in guests.items()}
+def _write_devices(guests: Mapping[int, definition.Definition], places: links.Places, *, old: set[int]) -> None:
+    disks = {pk: [links.disk_values(disk, places) for disk in read.disks] for pk, read in guests.items()}
+    nics = {pk: links.nic_values(read.nics, places) for pk, read in guests.items()}
     _replace(Disk, links.DISK_COLUMNS, disks, old)
     _replace(Nic, links.NIC_COLUMNS, nics, old)
 

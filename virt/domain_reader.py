@@ -13,7 +13,7 @@ from virt.connection import Connection
 from virt.domains import domain_state_of, is_probe
 from virt.types import DomainInfo, DomainState
 
-AT_ONCE = 100
+AT_ONCE = 250
 SECONDS_EACH = 0.5  # that a definition may take, over a slow line too, on top of the connection's own deadline
 
 

@@ -132,7 +132,7 @@ def _disk(element: Element) -> DiskSummary:
         readonly="readonly" in has or element.get("device") == "cdrom",
         shareable="shareable" in has,
         boot_order=_order(has),
-        backing_paths=_backing_paths(element),
+        backing_paths=_backing_paths(element) if "backingStore" in has else (),
     )
 
 
