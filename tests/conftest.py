@@ -19,6 +19,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(settings.VAR, ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `database` what asks it: nothing else can go another way on PostgreSQL."""
+    for item in items:
+        if {"db", "transactional_db"} & {*getattr(item, "fixturenames", ())} or item.get_closest_marker("django_db"):
+            item.add_marker("database")
+
+
 @pytest.fixture
 def virsh():
     """Ask libvirt with a program that is not ours: `virsh("domstate", "web-01")` gives its output, stripped."""

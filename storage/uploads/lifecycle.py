@@ -74,12 +74,11 @@ def visible_to(user: User, action: str) -> QuerySet[Upload]:
 
 def find(user: User, upload_id: UUID, action: str) -> Upload:
     """The upload, or NotFound; NotAllowed when the user may see it but not do `action`."""
-    upload = visible_to(user, "view").filter(pk=upload_id).first()
-    if upload is None:
-        raise NotFound(_("There is no such upload, or it is not yours."))
-    if action != "view" and not visible_to(user, action).filter(pk=upload_id).exists():
-        raise NotAllowed(_("You may see the upload of %(name)s but not change it.") % {"name": upload.name})
-    return upload
+    if upload := visible_to(user, action).filter(pk=upload_id).first():
+        return upload
+    if action != "view" and (seen := visible_to(user, "view").filter(pk=upload_id).first()):
+        raise NotAllowed(_("You may see the upload of %(name)s but not change it.") % {"name": seen.name})
+    raise NotFound(_("There is no such upload, or it is not yours."))
 
 
 def create(user: User, wanted: Wanted) -> Upload:

@@ -32,7 +32,7 @@ from .body import Discarded
 from .errors import StorageFailed, no_space
 from .threads import start_writing
 
-COMMIT_BYTES = 32 * 1024 * 1024
+COMMIT_BYTES = 64 * 1024 * 1024
 IDLE_S = 20.0  # a connection waits for the next request of the same browser: making one takes longer than its bytes
 
 
@@ -191,9 +191,13 @@ class _Line:
     """A connection to a host that outlives a request."""
 
     def __init__(self, host: Host) -> None:
-        self.host_id, self._manager = host.pk, host.connect()
+        self.host_id, self.uri, self._manager = host.pk, host.uri, host.connect()
         self.connection: Connection = self._enter(self._manager)
         self.idle_since = 0.0
+
+    def leads_to(self, host: Host) -> bool:
+        """Whether it is for this host, and for the address that it has now."""
+        return (self.host_id, self.uri) == (host.pk, host.uri)
 
     def close(self) -> None:
         self._manager.__exit__(None, None, None)
@@ -213,7 +217,7 @@ class _Lines:
         """A connection for one request at a time. Raises HostUnreachable or HostTimeout."""
         with self._guard:
             old = self._drop_old()
-            found = next((line for line in self._idle if line.host_id == host.pk), None)
+            found = next((line for line in self._idle if line.leads_to(host)), None)
             if found:
                 self._idle.remove(found)
         for line in old:

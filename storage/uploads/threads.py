@@ -1,13 +1,15 @@
 """Blocking work of the upload application, off the event loop and off the threads that Django's own views use."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
+KEPT_S = 60.0  # a connection to the database: these threads stay, and opening SQLite's takes as long as three queries
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -21,6 +23,8 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
     def work() -> T:
         close_old_connections()
+        connection.ensure_connection()
+        connection.close_at = connection.close_at and max(connection.close_at, time.monotonic() + KEPT_S)
         try:
             return function(*args, **kwargs)
         finally:

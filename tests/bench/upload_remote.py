@@ -1,10 +1,12 @@
 """A 512 MiB upload through the web process into a pool of another host, against `virsh vol-upload` of the same file."""
 
+import socket
 import statistics
 import subprocess
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.lab_hosts import Lab, running_lab
 from tests.storage.upload_site import Site
@@ -14,7 +16,7 @@ from .upload import Growth, random_file
 
 MIB = 2**20
 SIZE = 512 * MIB
-ROUNDS = 3
+ROUNDS = 5
 CHUNK = 64 * MIB  # what the page sends with one request
 
 
@@ -31,28 +33,29 @@ def main() -> list[Row]:
         site.start()
         try:
             for transport in ("ssh", "tls"):
-                rows += _compare(site, lab, transport, source)
+                rows += _compare(site, lab, transport, source, SIZE, "in one request")
+                rows += _compare(site, lab, transport, source, CHUNK, "in requests of 64 MiB")
         finally:
             site.kill()
     return rows
 
 
-def _compare(site: Site, lab: Lab, transport: str, source: Path) -> list[Row]:
+def _compare(site: Site, lab: Lab, transport: str, source: Path, chunk: int, how: str) -> list[Row]:
     uri = lab.uri_over(transport)
     site.sql("UPDATE hosts_host SET uri = ?, state = 'connected' WHERE name = 'far'", uri)
     site.sql("UPDATE storage_pool SET name = 'far', available_bytes = ? WHERE id = ?", 2**40, site.pools["far"])
     ratios, growths, ours = [], [], []
     for number in range(ROUNDS + 1):
         plain = _virsh(uri, source, f"plain-{transport}-{number}.img", lab)
-        took, growth = _upload(site, source, f"ours-{transport}-{number}.img", lab)
+        took, growth = _upload(site, source, f"ours-{transport}-{chunk}-{number}.img", lab, chunk)
         if number:  # the first round warms up
             ratios.append(plain / took)
             growths.append(growth)
             ours.append(SIZE / took / MIB)
     return [
-        Row(what=f"upload over {transport}", figure=f"{statistics.median(ours):.0f} MiB/s"),
-        at_least(f"upload over {transport} against virsh vol-upload", statistics.median(ratios), 0.7),
-        Row(what=f"growth of the web process, {transport}", figure=f"{max(growths):.1f} MiB"),
+        Row(what=f"upload over {transport} {how}", figure=f"{statistics.median(ours):.0f} MiB/s"),
+        at_least(f"upload over {transport} {how} against virsh vol-upload", statistics.median(ratios), 0.7),
+        Row(what=f"growth of the web process, {transport} {how}", figure=f"{max(growths):.1f} MiB"),
     ]
 
 
@@ -68,27 +71,29 @@ def _virsh(uri: str, source: Path, name: str, lab: Lab) -> float:
     return took
 
 
-def send(site: Site, path: str, source: Path) -> None:
-    """In requests of CHUNK bytes, as the page sends them; no Python takes time on the side of the sender."""
-    token = site.tokens["ann"]
-    for offset in range(0, SIZE, CHUNK):
-        command = ["curl", "-sSf", "-X", "PATCH", f"-HAuthorization: Bearer {token}", "-HTus-Resumable: 1.0.0",
-                   "-HContent-Type: application/offset+octet-stream", f"-HUpload-Offset: {offset}", "-HExpect:",
-                   "-T", "-", "-H", "Transfer-Encoding:", "-H", f"Content-Length: {CHUNK}",
-                   f"{site.url.removesuffix('/api/v1/uploads')}{path}"]  # fmt: skip
-        with subprocess.Popen(
-            ["dd", f"if={source}", f"skip={offset // MIB}", f"count={CHUNK // MIB}", "bs=1M", "status=none"],
-            stdout=subprocess.PIPE,
-        ) as feed:
-            subprocess.run(command, check=True, stdin=feed.stdout, capture_output=True, timeout=300)
+def send(site: Site, path: str, source: Path, chunk: int) -> None:
+    """In requests of `chunk` bytes. The kernel copies the file into the socket, so that the sender takes as little time
+    from kvmweb as virsh takes to read it."""
+    at = urlsplit(site.url)
+    with socket.create_connection((str(at.hostname), at.port or 80)) as connection, source.open("rb") as file:
+        for offset in range(0, SIZE, chunk):
+            head = {
+                "Host": at.netloc, "Authorization": f"Bearer {site.tokens['ann']}", "Tus-Resumable": "1.0.0",
+                "Content-Type": "application/offset+octet-stream", "Upload-Offset": offset, "Content-Length": chunk,
+            }  # fmt: skip
+            lines = [f"PATCH {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", ""]
+            connection.sendall("\r\n".join(lines).encode())
+            connection.sendfile(file, offset, chunk)
+            answer = connection.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 204 "), answer
 
 
-def _upload(site: Site, source: Path, name: str, lab: Lab) -> tuple[float, float]:
+def _upload(site: Site, source: Path, name: str, lab: Lab, chunk: int) -> tuple[float, float]:
     path = site.new(name, SIZE, pool=str(site.pools["far"]))
     assert site.process
     watch = Growth(site.process.pid)
     start = time.perf_counter()
-    send(site, path, source)
+    send(site, path, source, chunk)
     took = time.perf_counter() - start
     growth = watch.stop()
     lab.virsh(1, "vol-delete", name, "--pool", "far")
