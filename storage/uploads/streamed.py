@@ -1,8 +1,9 @@
 """Uploads into pools that only libvirt reaches: of other hosts, and of other types than directories.
 
 The bytes of a request go through libvirt's stream straight into the volume. What libvirt has confirmed is in the row
-(`streamed_bytes`): a stream is finished and begun anew every COMMIT_BYTES, so that whatever dies loses no more than
-that. This is the one place where a web process calls libvirt, as consoles are for theirs; it does so in threads.
+(`streamed_bytes`): a stream is finished and begun anew every COMMIT_BYTES, and every COMMIT_S over a slow line, so that
+whatever dies loses no more than that. This is the one place where a web process calls libvirt, as consoles are for
+theirs; it does so in threads.
 """
 
 import fcntl
@@ -32,7 +33,7 @@ from .body import Discarded
 from .errors import StorageFailed, no_space
 from .threads import start_writing
 
-COMMIT_BYTES = 64 * 1024 * 1024
+COMMIT_BYTES, COMMIT_S = 64 * 1024 * 1024, 1.0
 IDLE_S = 20.0  # a connection waits for the next request of the same browser: making one takes longer than its bytes
 
 
@@ -46,6 +47,7 @@ class StreamedPart:
         self.size = upload.streamed_bytes or 0
         self._lock: int | None = None
         self._writer: transfer.Writer | None = None
+        self._begun = 0.0
         self._line: _Line | None = None
 
     def __enter__(self) -> Self:
@@ -77,9 +79,9 @@ class StreamedPart:
         if self._writer is None:
             self._line = self._line or _lines.take(self._upload.pool.host)
             name, pool = self._upload.name, self._upload.pool.name
-            self._writer = transfer.Writer(self._line.connection, pool, name, offset=at)
+            self._writer, self._begun = transfer.Writer(self._line.connection, pool, name, offset=at), time.monotonic()
         self._writer.write(buffers)
-        if self._writer.written >= COMMIT_BYTES:
+        if self._writer.written >= COMMIT_BYTES or time.monotonic() - self._begun > COMMIT_S:
             self._confirm()
 
     def settle(self) -> None:
