@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from storage.uploads import body
-from virt.transfer import PIECE_BYTES, Pieces
+from virt.transfer import NEARLY_FULL, PIECE_BYTES, Pieces
 
 KIB = 1024
 
@@ -91,11 +91,20 @@ def test_a_request_that_is_cancelled_ends_after_its_writes():
     assert not sink.is_settled
 
 
-@pytest.mark.parametrize("length", [1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 256 * KIB, 3 * PIECE_BYTES])
-def test_messages_to_libvirt_are_full_whatever_the_socket_gave(length: int):
+@pytest.mark.parametrize("length", [1, 250 * 1000, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES])
+def test_messages_to_libvirt_are_full_or_nearly_whatever_the_socket_gave(length: int):
     pieces = Pieces()
     buffers = [bytes([n]) * length for n in range(9)]
     messages = [*pieces.cut(buffers[:4]), *pieces.cut(buffers[4:]), *pieces.rest()]
     assert b"".join(messages) == b"".join(buffers)
-    assert {len(message) for message in messages[:-1]} <= {PIECE_BYTES}
+    assert all(NEARLY_FULL <= len(message) <= PIECE_BYTES for message in messages[:-1])
     assert list(pieces.rest()) == []
+
+
+def test_what_nearly_fills_a_message_is_not_copied_and_comes_in_its_turn():
+    small, large = b"s" * 1000, b"l" * (256 * 1000)
+    pieces = Pieces()
+    messages = [*pieces.cut([large, small, large]), *pieces.rest()]
+    assert messages == [large, small, large]
+    assert messages[0] is large
+    assert messages[2] is large
