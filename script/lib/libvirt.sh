@@ -17,6 +17,12 @@ write_libvirtd_config() {
   } >"$LIBVIRTD_CONFIG"
 }
 
+# system_has DAEMON: the system's own, by its pid file; others of that name may be those of somebody's session.
+system_has() {
+  local pid
+  pid=$(cat "/run/$1.pid" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ]
+}
+
 start_libvirt() {
   local unit try
   if has_systemd; then
@@ -30,8 +36,8 @@ start_libvirt() {
     say "Starting virtlogd and libvirtd (no init system does it here)"
     write_libvirtd_config
     # The daemons outlive this script: they must not keep its locks.
-    pgrep -x virtlogd >/dev/null || virtlogd -d 4<&- 5<&-
-    pgrep -x libvirtd >/dev/null || libvirtd -d --config "$LIBVIRTD_CONFIG" 4<&- 5<&-
+    system_has virtlogd || virtlogd -d 4<&- 5<&- || true
+    system_has libvirtd || libvirtd -d --config "$LIBVIRTD_CONFIG" 4<&- 5<&- || true
   fi
   for try in $(seq 40); do
     if libvirt_answers; then return; fi
