@@ -29,13 +29,13 @@ class Volumes:
         # Two pools may show one file; a volume that is there wins over a missing one.
         found = found.order_by("-missing_since", "-pk")
         for path, pk, missing, pool, name in found.values_list("path", "pk", "missing_since", "pool__name", "name"):
-            self._by_source[f"{pool}/{name}"] = pk
-            if not missing or path not in self._by_source:
-                self._by_source[path] = pk
+            for source in (path, f"{pool}/{name}"):
+                if not missing or source not in self._by_source:
+                    self._by_source[source] = pk
 
     def find(self, source: str) -> int | None:
         """The row id of the volume that `source` (a path, or "pool/volume") is, or None."""
-        return self._by_source.get(source) if source else None
+        return self._by_source.get(source)
 
 
 class Places:

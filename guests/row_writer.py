@@ -150,7 +150,7 @@ def write(host: Host, changes: Changes, *, dense: bool, places: links.Places | N
         Guest.objects.bulk_update(changes.touched, _STATUS, batch_size=BATCH)
     if changes.devices:
         devices = {pks[uuid]: read for uuid, read in changes.devices.items()}
-        sources = {disk.source for read in devices.values() for disk in read.disks}
+        sources = {disk.source for read in devices.values() for disk in read.disks if disk.source}
         places = places or links.Places(host, sources)
         _write_devices(devices, places, old={guest.pk for guest in changes.defined})
     return [*pks.values(), *(guest.pk for guest in changes.touched)]
