@@ -23,11 +23,11 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
     def work() -> T:
         close_old_connections()
-        connection.ensure_connection()
-        connection.close_at = connection.close_at and max(connection.close_at, time.monotonic() + KEPT_S)
         try:
             return function(*args, **kwargs)
         finally:
+            if connection.close_at is not None:
+                connection.close_at = max(connection.close_at, time.monotonic() + KEPT_S)
             close_old_connections()
 
     return await asyncio.get_running_loop().run_in_executor(_rows, context.run, work)
