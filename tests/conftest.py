@@ -13,9 +13,8 @@ from hosts.models import Host
 from tests.apart import chromium_apart
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    ours = settings.VAR.name.startswith("kvmweb-tests-")  # made by tests.settings, not somebody's installation
-    if ours and not hasattr(config, "workerinput"):  # the processes of one run share it
+def pytest_unconfigure() -> None:
+    if settings.VAR.name.startswith("kvmweb-tests-"):  # made by tests.settings, not somebody's installation
         shutil.rmtree(settings.VAR, ignore_errors=True)
 
 
