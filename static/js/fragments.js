@@ -24,15 +24,20 @@ function goOn() {
 document.addEventListener("toggle", () => setTimeout(goOn, 50), true);
 document.addEventListener("focusout", () => setTimeout(goOn, 50));
 
-document.body.addEventListener("htmx:beforeRequest", (event) => {
-  const { detail } = event;
-  if (!isLive(detail) || !inUse(detail.elt)) return;
-  event.preventDefault();
+/** Whether a live fragment has to wait; then it follows its event once nobody is busy in it. */
+function hasToWait(detail) {
+  if (!isLive(detail) || !inUse(detail.elt)) return false;
   postponed.set(detail.elt, detail.requestConfig.triggeringEvent.type);
+  return true;
+}
+
+document.body.addEventListener("htmx:beforeRequest", (event) => {
+  if (hasToWait(event.detail)) event.preventDefault();
 });
 
 document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const { status } = detail.xhr;
+  if (status < 400 && hasToWait(detail)) detail.shouldSwap = false; // a menu was opened while it was on its way
   if (status < 400) return;
   detail.isError = false;
   detail.shouldSwap = status === 422; // the form again, with what is wrong in it

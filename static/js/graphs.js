@@ -130,6 +130,10 @@ class Graph {
     });
   }
 
+  leave() {
+    if (this.plot?.cursor.idx != null) this.plot.setCursor({ left: -10, top: -10 });
+  }
+
   /** The same as a table, a row for each twenty-fourth of the time: for those who cannot see the lines. */
   fillTable() {
     const details = this.element.querySelector("[data-values]");
@@ -162,6 +166,10 @@ class Graphs {
     this.url = `${graphs}?range=${range}&series=${names.join(",")}`;
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.refresh();
+    });
+    // Lines that were put elsewhere below the pointer do not hear that it leaves.
+    document.addEventListener("mouseover", ({ target }) => {
+      if (!target.closest(".u-over")) this.graphs.forEach((graph) => graph.leave());
     });
     new MutationObserver(() => this.graphs.forEach((graph) => graph.plot?.redraw())).observe(
       document.documentElement, { attributeFilter: ["data-bs-theme"] },

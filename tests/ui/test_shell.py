@@ -51,6 +51,30 @@ def test_a_fragment_waits_while_its_menu_is_open_or_its_field_is_used(page, sock
     expect(page.locator("#draw")).not_to_have_text(str(before))
 
 
+def test_a_menu_that_is_opened_while_its_fragment_is_on_its_way_stays_open(page, socket):
+    open_page(page)
+    before = draw(page)
+    held: list[str] = []
+
+    def hold(route):
+        if held:
+            return route.continue_()
+        held.append(route.request.url)
+        answer = route.fetch()
+        page.click("#opener")
+        return route.fulfill(response=answer)
+
+    page.route("**/ui/", hold)
+    socket.tell("jobs")
+    expect(page.locator("#rows-menu")).to_be_visible()
+    page.wait_for_timeout(400)
+    expect(page.locator("#rows-menu")).to_be_visible()
+    assert held
+    assert draw(page) == before
+    page.keyboard.press("Escape")
+    expect(page.locator("#draw")).not_to_have_text(str(before))
+
+
 def test_a_lost_socket_is_said_and_nothing_is_missed(page, socket):
     open_page(page)
     before = draw(page)
