@@ -215,7 +215,7 @@ def _image_rows(pool: Pool, touched: list[Volume], other_content: list[Volume]) 
     """Add an Iso to each image that has none; forget what was found in those that are not what they were."""
     if other_content:
         stale = Iso.objects.filter(volume__in=[row.pk for row in other_content])
-        stale.update(checked_bytes=None, sha256="", signed_by="", inspected_at=None)
+        stale.update(checked_bytes=None, file_bytes=None, sha256="", signed_by="", inspected_at=None)
     bare = list(pool.volumes.filter(belongs(pool), missing_since=None, iso=None))
     if bare:
         unfinished = being_written(pool)

@@ -45,6 +45,13 @@ def _kind(image: media.Image, name: str, facts: dict[str, Any]) -> dict[str, Any
     return {"kind": Iso.Kind.OTHER, "edition": ""}
 
 
+def _file_bytes(image: media.Image, volume: Volume, sha256: str) -> int | None:
+    """How large the file is; where libvirt cannot say (a qcow2 on another host), as large as one with that content."""
+    if isinstance(image, media.LocalImage) or volume.format in media.PLAIN:
+        return image.size
+    return Iso.objects.filter(sha256=sha256).exclude(file_bytes=None).values_list("file_bytes", flat=True).first()
+
+
 def add_image(
     conn: Connection,
     volume: Volume,
@@ -57,7 +64,7 @@ def add_image(
 ) -> Iso:
     """Put a volume that was just written, and whose SHA-256 is known from that, into the library."""
     with media.open_image(conn, volume) as image:
-        found = look(image, volume.name)
+        found = look(image, volume.name) | {"file_bytes": _file_bytes(image, volume, sha256)}
     iso, _made = Iso.objects.update_or_create(
         volume=volume,
         defaults={

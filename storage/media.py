@@ -16,6 +16,7 @@ from virt.errors import UserError
 from .models import Volume
 
 CHUNK = 1024 * 1024
+PLAIN = ("", "raw", "iso")  # formats of files that are as large as what a guest sees
 
 
 class Unreadable(UserError):
@@ -25,7 +26,7 @@ class Unreadable(UserError):
 
 
 class Image(Protocol):
-    """An image that is open for reading. `size` in bytes."""
+    """An image that is open for reading. `size` in bytes: exact once all chunks were read."""
 
     size: int
 
@@ -65,7 +66,11 @@ class RemoteImage:
         return transfer.read_range(self.conn, self.pool, self.name, offset, length)
 
     def chunks(self) -> Iterator[bytes]:
-        return iter(transfer.download(self.conn, self.pool, self.name))
+        done = 0
+        for chunk in transfer.download(self.conn, self.pool, self.name):
+            done += len(chunk)
+            yield chunk
+        self.size = done  # the capacity of a qcow2 is what a guest sees
 
 
 @contextmanager
@@ -133,7 +138,7 @@ def open_local(volume: Volume) -> int | None:
         return None
     info = os.fstat(fd)
     # In a container the path may lead elsewhere than libvirt's. Of a qcow2 the capacity is what a guest sees.
-    is_plain = volume.format in ("", "raw", "iso")
+    is_plain = volume.format in PLAIN
     if stat.S_ISREG(info.st_mode) and (info.st_size == volume.capacity_bytes or not is_plain):
         return fd
     os.close(fd)

@@ -141,6 +141,8 @@ class Iso(models.Model):
     boots_bios = models.BooleanField(null=True)
     boots_uefi = models.BooleanField(null=True)
     checked_bytes = models.PositiveBigIntegerField(null=True, blank=True)  # its size when a check was last started
+    # The size of the file itself, as it was read or written; the capacity of its volume is what a guest sees.
+    file_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     added_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     added_at = models.DateTimeField(default=timezone.now)
 

@@ -104,6 +104,10 @@ class IsoOut(Schema):
     pool: Ref = Field(validation_alias="iso.volume.pool")
     host: Ref = Field(validation_alias="iso.volume.pool.host")
     size_bytes: int = Field(validation_alias="iso.volume.capacity_bytes")
+    file_bytes: int | None = Field(
+        validation_alias="iso.file_bytes",
+        description="The size of the file itself, where size_bytes is what a guest sees of it; null: not known.",
+    )
     is_iso9660: bool | None = Field(
         validation_alias="iso.is_iso9660",
         description="null: nobody has looked yet; false: kept as a file, nothing can be installed from it",

@@ -253,6 +253,7 @@ def _image_of(upload: Upload) -> Iso:
     fresh = {
         "sha256": "",
         "sha256_expected": expected,
+        "file_bytes": upload.size_bytes,
         "inspected_at": None,
         "is_iso9660": None,
         "os_set_by_hand": False,

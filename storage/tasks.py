@@ -69,7 +69,7 @@ def check_iso(job: RunningJob, *, iso_id: int) -> dict[str, Any]:
                 _save_facts(iso_id, library.look(image, volume.name))
                 job.step(_("Computing the SHA-256 of %(name)s") % {"name": volume.name}, done=0, total=image.size)
                 digest = media.sha256(image, _reporter(job, image.size))
-        Iso.objects.filter(pk=iso_id).update(sha256=digest, inspected_at=timezone.now())
+        Iso.objects.filter(pk=iso_id).update(sha256=digest, file_bytes=image.size, inspected_at=timezone.now())
         iso = Iso.objects.select_related("volume").get(pk=iso_id)
         tell(iso)
         return _verdict(job, iso)
