@@ -26,6 +26,7 @@ from storage.secrets.api import router as secrets_router
 from storage.secrets.api import volume_router as passphrases_router
 from storage.signers.api import router as signers_router
 from storage.trees.api import router as trees_router
+from storage.uploads.api import router as known_router
 from virt.errors import UserError
 
 from . import __version__
@@ -56,6 +57,7 @@ api.add_router("/isos", isos_router)
 api.add_router("/isos", trees_router)
 api.add_router("/isos", copies_router)
 api.add_router("/isos", importing_router)
+api.add_router("/isos", known_router)
 api.add_router("/networks", networks_router)
 api.add_router("/bridges", bridges_router)
 api.add_router("/guests", usage_router)

@@ -170,12 +170,18 @@ def list_isos(
     host: RowId = 0,
     pool: RowId = 0,
     os_id: str = "",
+    sha256: Annotated[str, Query(description="Those with this content: 64 hexadecimal digits.")] = "",
     unused: bool = False,
     missing: Annotated[bool, Query(description="Those whose file vanished instead.")] = False,
     sort: Annotated[str, Query(description=f"One of: {', '.join(lists.ISO_SORTS)}. {_SORT}")] = "-added",
 ) -> tuple[QuerySet[Iso], Callable[..., Any]]:
-    """The ISO library: the install discs in all pools."""
-    wanted = lists.Wanted(search=search, host=host, pool=pool, system=os_id, unused=unused, missing=missing, sort=sort)
+    """The ISO library: the install discs in all pools.
+
+    Before a file is sent, `sha256` asks whether it is there: POST /isos/{id}/copy then copies it from host to host.
+    """
+    wanted = lists.Wanted(
+        search=search, host=host, pool=pool, system=os_id, sha256=sha256, unused=unused, missing=missing, sort=sort
+    )
     return lists.isos(actor(request), wanted), partial(iso_lines, actor(request))
 
 

@@ -14,6 +14,7 @@ from hosts.models import Host
 from virt.errors import Invalid
 
 from .models import Iso, Pool, Volume
+from .names import valid_sha256
 from .rules import unused
 
 M = TypeVar("M", bound=Model)
@@ -55,6 +56,7 @@ class Wanted:
     pool: int = 0
     format: str = ""
     system: str = ""
+    sha256: str = ""
     unused: bool = False
     missing: bool = False
     sort: str = ""
@@ -132,6 +134,8 @@ def isos(user: User, wanted: Wanted) -> QuerySet[Iso]:
         rows = rows.filter(volume__pool=wanted.pool)
     if wanted.system:
         rows = rows.filter(os_id=wanted.system)
+    if wanted.sha256:
+        rows = rows.filter(sha256=valid_sha256(wanted.sha256))
     if wanted.unused:
         rows = rows.filter(volume__in=Volume.objects.filter(unused()))
     return ordered(rows, wanted.sort or "-added", ISO_SORTS)

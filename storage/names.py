@@ -1,5 +1,6 @@
-"""File names that a person may give to what they put into a pool."""
+"""What a person may say of a file that goes into a pool: its name and its checksum."""
 
+import re
 import unicodedata
 
 from django.utils.translation import gettext as _
@@ -34,6 +35,14 @@ def validate_file_name(name: str) -> str:
             _("The file name is longer than %(limit)d bytes, more than file systems hold. Choose a shorter one.")
             % {"limit": MAX_NAME_BYTES}
         )
+    return cleaned
+
+
+def valid_sha256(text: str, *, field: str = "sha256") -> str:
+    """The checksum in small letters, "" where none was given. Raises Invalid."""
+    cleaned = text.strip().lower()
+    if cleaned and not re.fullmatch("[0-9a-f]{64}", cleaned):
+        raise Invalid(_("A SHA-256 checksum has 64 hexadecimal digits."), field=field)
     return cleaned
 
 

@@ -1,6 +1,5 @@
 """What can be done with pools, volumes and images. The caller has asked `permitted` for the objects that it passes."""
 
-import re
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +22,7 @@ from .copying import move_volume as move_volume
 from .images import refs, start_check
 from .making import exists_already
 from .models import Iso, Pool, Upload, Volume
+from .names import valid_sha256
 from .rules import FILE_POOLS, FORMATS, check_active, check_room, check_unused, gib, overlays_of
 from .secrets.encrypted import check_encryptable, check_plain, luks_arguments
 
@@ -289,9 +289,7 @@ def set_os(iso: Iso, os_id: str, *, by: User) -> None:
 
 def set_sha256_expected(iso: Iso, sha256: str, *, by: User) -> None:
     """Say what the SHA-256 should be; "" when nobody knows. Raises Invalid (field "sha256_expected")."""
-    wanted = sha256.strip().lower()
-    if wanted and not re.fullmatch("[0-9a-f]{64}", wanted):
-        raise Invalid(_("A SHA-256 checksum has 64 hexadecimal digits."), field="sha256_expected")
+    wanted = valid_sha256(sha256, field="sha256_expected")
     iso.sha256_expected, iso.signed_by = wanted, ""  # somebody's word now, not the vendor's
     iso.save(update_fields=["sha256_expected", "signed_by"])
     audit.record(by, "set_iso_checksum", kind="iso", object_id=iso.pk, name=iso.name, detail=wanted)

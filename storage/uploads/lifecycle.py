@@ -5,8 +5,7 @@ next request or the sweeper knows how to go on. Everything here blocks; call it 
 """
 
 import os
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,9 +20,9 @@ from accounts.models import AuditEntry, User
 from accounts.permissions import NotAllowed
 from storage.helper.parts import PartError
 from storage.models import Pool, Upload
-from storage.names import validate_file_name
+from storage.names import valid_sha256, validate_file_name
 from virt import image_guard
-from virt.errors import Invalid, UserError, WrongState
+from virt.errors import UserError, WrongState
 
 from . import streamed
 from .errors import (
@@ -44,7 +43,6 @@ GRACE = timedelta(seconds=30)  # between a row and its part
 DIRECTORY_POOLS = ("dir", "fs", "netfs")  # those whose target path holds the volumes as files
 UNWRITABLE_POOLS = ("mpath", "scsi", "iscsi", "iscsi-direct", "disk")  # their volumes are made elsewhere
 ACTIVE = (Upload.State.RECEIVING, Upload.State.FINISHING)
-SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +86,7 @@ def create(user: User, wanted: Wanted) -> Upload:
     NotAllowed, NotSupportedHere, WrongState, NameTaken, UploadInProgress or NoSpace.
     """
     name = validate_file_name(wanted.name)
-    if wanted.sha256 and not SHA256.fullmatch(wanted.sha256):
-        raise Invalid(_("A SHA-256 checksum has 64 hexadecimal digits."), field="sha256")
+    wanted = replace(wanted, sha256=valid_sha256(wanted.sha256))
     if "\0" in wanted.fingerprint:
         raise BadRequest(_("The fingerprint contains a NUL character."))
     pool = _pool_for(user, wanted.pool)
@@ -284,7 +281,7 @@ def _make_row(user: User, pool: Pool, name: str, wanted: Wanted, parts: dict[str
                 pool=pool,
                 name=name,
                 size_bytes=wanted.size_bytes,
-                sha256_expected=wanted.sha256.lower(),
+                sha256_expected=wanted.sha256,
                 client_fingerprint=wanted.fingerprint[:255],
                 created_by_id=user.pk,
             )
