@@ -14,7 +14,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 if os.environ.get("KVMWEB_TASKS") != "false":  # the scheduler sends them by name: loaded, they take 10 MiB
     app.autodiscover_tasks()
     app.autodiscover_tasks(  # a room's jobs beside its own tasks.py
-        ["storage.copies", "storage.fetching", "storage.importing", "storage.trees", "guests.usage"]
+        ["storage.copies", "storage.current", "storage.fetching", "storage.importing", "storage.trees", "guests.usage"]
     )
 
 

@@ -167,6 +167,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 900.0,
         "options": {"expires": 900},
     },
+    "keep-images-current": {"task": "storage.current.tasks.look", "schedule": 900.0, "options": {"expires": 900}},
     "sweep-uploads": {"task": "storage.tasks.sweep", "schedule": 900.0, "options": {"expires": 900}},
     "measure-usage": {"task": "guests.usage.tasks.measure_usage", "schedule": 1800.0, "options": {"expires": 1800}},
     "sweep-history": {"task": "guests.usage.tasks.sweep_history", "schedule": 86400.0, "options": {"expires": 3600}},

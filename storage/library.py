@@ -60,6 +60,8 @@ def add_image(
     expected: str = "",
     signed_by: str = "",
     source_url: str = "",
+    entry: str = "",
+    published: str = "",
     by: User | None = None,
 ) -> Iso:
     """Put a volume that was just written, and whose SHA-256 is known from that, into the library."""
@@ -73,6 +75,8 @@ def add_image(
             "sha256_expected": expected,
             "signed_by": signed_by,
             "source_url": source_url[:2000],
+            "entry": entry,
+            "published": published,
             "os_set_by_hand": False,
             "inspected_at": timezone.now(),
             "checked_bytes": volume.capacity_bytes,

@@ -124,6 +124,8 @@ class Iso(models.Model):
     kind = models.CharField(max_length=16, choices=Kind, default=Kind.ISO)
     edition = models.CharField(max_length=64, blank=True)  # netinst, DVD, Server …
     source_url = models.CharField(max_length=2000, blank=True)  # where kvmweb fetched it from
+    entry = models.CharField(max_length=64, blank=True)  # of the catalogue, where it came from there
+    published = models.CharField(max_length=128, blank=True)  # the vendor's checksum of what was fetched, packed or not
     found = models.JSONField(default=dict)  # what the import found in an appliance (storage.importing.inspect)
     sha256 = models.CharField(max_length=64, blank=True)
     sha256_expected = models.CharField(max_length=64, blank=True)
@@ -268,5 +270,6 @@ class Release(models.Model):
         return self.url
 
 
-from .secrets.models import HostSecret, PassingValue  # noqa: E402, F401 - Django looks for models here
+from .current.models import FormerImage, KeptImage  # noqa: E402, F401 - Django looks for models here
+from .secrets.models import HostSecret, PassingValue  # noqa: E402, F401
 from .signers.models import SignerKey  # noqa: E402, F401

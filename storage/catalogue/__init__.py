@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin, urlsplit
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -81,6 +81,14 @@ def current(entry: Entry, check: Callable[[], None] = lambda: None) -> Current:
         defaults={"url": found.url, "checksum": published[names[-1]].digest, "read_at": timezone.now()},
     )
     return found
+
+
+def is_older(entry: Entry, url: str, *, than: str) -> bool:
+    """Whether the file at `url` is an older release than the one at `than`, by the numbers in their names."""
+    names = [unquote(urlsplit(each).path).rpartition("/")[2] for each in (url, than)]
+    if not all(re.fullmatch(entry.pattern, name) for name in names):  # `than` may be what a redirect led to
+        return False
+    return _by_numbers(names[0]) < _by_numbers(names[1])
 
 
 def _by_numbers(name: str) -> list[int]:

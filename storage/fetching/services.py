@@ -8,10 +8,11 @@ from hosts.maintenance import require_open
 from jobs.live import publish
 from jobs.models import Job, Ref
 from storage import catalogue
+from storage.current import keeping
 from storage.making import exists_already
 from storage.models import Pool
 from storage.names import validate_file_name
-from storage.rules import check_active
+from storage.rules import check_active, check_writable
 from storage.signers.services import find_key
 from virt import validate
 from virt.errors import Invalid
@@ -50,6 +51,7 @@ def fetch_image(
     wanted = parse_checksum(checksum)
     name = validate.volume_name(validate_file_name(name or name_from(url.strip())))
     check_active(pool)
+    check_writable(pool)
     if pool.volumes.filter(name=name, missing_since=None).exists():
         raise exists_already(name, pool.name)
     job = Job.start(
@@ -69,15 +71,28 @@ def fetch_image(
     return job
 
 
-def fetch_entry(pool: Pool, key: str, *, by: User) -> Job:
+def fetch_entry(pool: Pool, key: str, *, by: User, keep_current: bool = False, keep_former: bool = False) -> Job:
     """Fetch what an entry of the catalogue leads to today, compared with the vendor's checksum.
 
-    Raises Invalid (field "entry") or WrongState.
+    With `keep_current` it is fetched anew when the vendor publishes another one (`storage.current`), and the one before
+    is removed once nothing uses it, except with `keep_former`. Raises Invalid (field "entry" or "keep_current"), Busy,
+    WrongState or HostInMaintenance.
     """
+    require_open(pool.host)
     entry = catalogue.find(key)
+    if keep_current:
+        keeping.check_keepable(entry)
     check_active(pool)
-    title = _("Fetch %(name)s") % {"name": entry.name}
-    return Job.start(tasks.fetch_image, title=title, by=by, objects=_about(pool), pool_id=pool.pk, entry=key)
+    check_writable(pool)
+    return Job.start(
+        tasks.fetch_image,
+        title=_("Fetch %(name)s") % {"name": entry.name},
+        by=by,
+        objects=[*_about(pool), keeping.ref(pool, entry)],
+        pool_id=pool.pk,
+        entry=key,
+        keep_former=keep_former if keep_current else None,
+    )
 
 
 def refresh_catalogue(*, by: User) -> Job:

@@ -9,8 +9,9 @@ from django.utils.translation import gettext as _
 from jobs.tasks import RunningJob, job_task
 from storage import catalogue
 from storage.content import RESERVE_BYTES, Progress, check_fits, find_pool, write_volume
+from storage.current.keeping import Turn
 from storage.library import add_image
-from storage.models import Pool
+from storage.models import Iso, Pool
 from storage.signers.models import spaced
 from storage.signers.services import find_key
 from storage.signers.verify import SignatureWrong, read_list
@@ -43,16 +44,27 @@ def fetch_image(
     checksum_url: str = "",
     entry: str = "",
     signer: str = "",
+    keep_former: bool | None = None,
+    only_if_kept: bool = False,
 ) -> dict[str, Any]:
     """Fetch `url` (or what an `entry` of the catalogue leads to) into a new volume, unpacked, and compare it with the
-    checksum, whose list the key `signer` must have signed if given. On any failure nothing stays."""
+    checksum, whose list the key `signer` must have signed if given. On any failure nothing stays.
+
+    With `keep_former` (not None) the entry is kept current from now on; where it is already, what is fetched takes the
+    place of the image before. `only_if_kept`: do nothing where it is not any more.
+    """
     pool = Pool.objects.select_related("host").get(pk=pool_id)
     wanted = Wanted(algorithm, digest) if digest else None
     signed_by = ""
+    turn = None
     if entry:
         job.step(_("Asking the vendor of %(name)s what is current") % {"name": catalogue.find(entry).name})
-        url, wanted, signed_by = catalogue.current(catalogue.find(entry), job.check_cancelled)
-        name = name or name_from(url)
+        found = catalogue.current(catalogue.find(entry), job.check_cancelled)
+        url, wanted, signed_by = found
+        name = name_from(url)
+        turn = Turn(job, pool, catalogue.find(entry), found, keep_former)
+        if (there := turn.image_there(only_if_kept=only_if_kept)) is not None:
+            return _result(there)
     if checksum_url:
         job.step(_("Reading the vendor's checksums at %(url)s") % {"url": checksum_url})
         text, signed_by = read_list(checksum_url, find_key(signer), job.check_cancelled)
@@ -60,6 +72,7 @@ def fetch_image(
     job.step(_("Asking for %(url)s") % {"url": url})
     with Download(url, job.check_cancelled) as download, pool.host.connect() as conn:
         pool = find_pool(pool.host, conn, pool.name)
+        name = turn.free_name(pool, name) if turn else name
         source = _Measured(download, wanted.algorithm if wanted else "sha256", Progress(job, download.size))
         chunks, head, is_packed = _image(source, pool.available_bytes - RESERVE_BYTES)
         image_guard.check_references(head, name)
@@ -80,8 +93,12 @@ def fetch_image(
             expected=expected if wanted else "",
             signed_by=signed_by,
             source_url=download.url,
+            entry=entry,
+            published=wanted.digest if entry and wanted else "",
             by=job.row.created_by,
         )
+        if turn:
+            turn.hand_over(iso)
     if not wanted:
         job.log(_("Nobody said what its checksum should be, so it is not known whether it is the vendor's file."))
     elif signed_by:
@@ -89,12 +106,16 @@ def fetch_image(
         job.log(sentence % {"fingerprint": spaced(signed_by)})
     elif entry or checksum_url:
         job.log(_("Whether the list of checksums is signed was not verified: no key of its signer is known here."))
+    return _result(iso)
+
+
+def _result(iso: Iso) -> dict[str, Any]:
     return {
         "iso_id": iso.pk,
-        "volume_id": volume.pk,
-        "sha256": sha256,
+        "volume_id": iso.volume_id,
+        "sha256": iso.sha256,
         "checksum": str(iso.checksum),
-        "signed_by": signed_by,
+        "signed_by": iso.signed_by,
     }
 
 
