@@ -14,7 +14,7 @@ from accounts.models import User
 from .copying import suggested_name
 from .forms import GIB, ServiceForm, size_field, to_bytes
 from .models import Pool, Volume
-from .rules import FORMATS
+from .rules import FORMATS, UNWRITABLE_POOLS
 
 
 class PoolField(forms.ModelChoiceField):  # type: ignore[type-arg] # Django's class takes no parameter at run time
@@ -96,6 +96,6 @@ class MoveForm(_IntoPoolForm):
 
 
 def usable_pools(user: User) -> QuerySet[Pool]:
-    """Where the user may make volumes now."""
+    """Where the user may put a copy now."""
     pools: QuerySet[Pool] = Pool.objects.permitted(user, "create").filter(is_active=True, missing_since=None)
-    return pools.select_related("host").order_by("host__name", "name")
+    return pools.exclude(type__in=UNWRITABLE_POOLS).select_related("host").order_by("host__name", "name")

@@ -15,7 +15,7 @@ from . import copy_tasks
 from .checks import PREALLOCATIONS, check_format, check_present, host_ref, volume_ref
 from .making import exists_already
 from .models import Pool, Volume
-from .rules import FILE_POOLS, FORMATS, check_active, check_room, overlays_of
+from .rules import FILE_POOLS, FORMATS, check_active, check_readable, check_room, check_writable, overlays_of
 from .secrets.encrypted import check_plain
 
 READABLE = (*FORMATS, "iso", "")  # "": the pool's volumes are block devices
@@ -86,7 +86,8 @@ def check_movable(volume: Volume) -> None:
 
 
 def check_copyable(volume: Volume) -> None:
-    """Raise NotSupported for an encrypted volume: a copy of what it holds would not be."""
+    """Raise NotSupported for what only a guest can read, and for an encrypted volume: its copy would not be."""
+    check_readable(volume)
     sentence = _(
         "%(name)s is encrypted, and is not copied, moved or converted here. Make another encrypted volume and copy "
         "what is in it from inside a guest that has both."
@@ -121,6 +122,7 @@ def _wanted(volume: Volume, pool: Pool, name: str, image_format: str, preallocat
     check_present(volume)
     check_copyable(volume)
     check_active(pool)
+    check_writable(pool)
     if volume.format not in READABLE:
         sentence = _("%(name)s cannot be copied: kvmweb does not read the format %(format)s.")
         raise WrongState(sentence % {"name": volume.name, "format": volume.format})

@@ -87,6 +87,8 @@ class VolumeForm(ServiceForm):
                 del self.fields[name]
         if pool.type not in FILE_POOLS:
             self.fields["image_format"].choices = [("raw", "raw")]  # type: ignore[attr-defined]
+        if pool.type == "disk":  # partitions get their names from the kernel, and their space at once
+            del self.fields["name"], self.fields["preallocation"]
         if backing:
             self.fields["image_format"].choices = [("qcow2", "qcow2")]  # type: ignore[attr-defined]
             self.fields["preallocation"].choices = self.fields["preallocation"].choices[:2]  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 from hosts.models import Host
 from jobs.tasks import RunningJob
 from jobs.undo import undo
-from virt import volumes
+from virt import partitions, volumes
 from virt.connection import Connection
 from virt.errors import PoolNotFound, VolumeExists, VolumeNotFound
 from virt.types import VolumeInfo
@@ -52,6 +52,40 @@ def make_volume(
         raise
     refresh_pool(host, conn, pool)
     return made, Volume.objects.get(pool=row, name=wanted.name)
+
+
+def make_partition(
+    job: RunningJob, host: Host, conn: Connection, pool: str, capacity_bytes: int
+) -> tuple[VolumeInfo, Volume]:
+    """As `make_volume`, in a pool of the type disk, where the kernel names what is made.
+
+    Raises PoolNotFound, WrongState, PoolFull or VolumeExists.
+    """
+    row = refresh_pool(host, conn, pool, rescan=True)
+    if row is None:
+        raise gone(pool, host.name)
+    check_active(row)
+    check_room(row, capacity_bytes, in_full=True)
+    name = partitions.next_name(conn, pool)
+    try:
+        made = _partition(job, host, conn, pool, name, capacity_bytes)
+    except partitions.OtherName as other:
+        if other.exists:
+            job.undo(UNDO, host_id=host.pk, pool=pool, name=other.name)
+            made = volumes.volume_info(conn, pool, other.name)
+        else:
+            made = _partition(job, host, conn, pool, other.name, capacity_bytes)
+    refresh_pool(host, conn, pool)
+    return made, Volume.objects.get(pool=row, name=made.name)
+
+
+def _partition(job: RunningJob, host: Host, conn: Connection, pool: str, name: str, capacity_bytes: int) -> VolumeInfo:
+    entry = job.row.journal.create(verb=UNDO, arguments={"host_id": host.pk, "pool": pool, "name": name})
+    try:
+        return partitions.create_partition(conn, pool, name, capacity_bytes)
+    except (VolumeExists, partitions.OtherName):
+        entry.delete()  # what has that name is not ours to take back
+        raise
 
 
 def exists_already(name: str, pool: str) -> VolumeExists:

@@ -16,14 +16,14 @@ from hosts.models import Host
 from hosts.services import require_enabled
 from jobs.live import publish
 from jobs.models import Job, Ref
-from virt.errors import Invalid, PoolExists, PoolNotFound, VolumeInUse, WrongState
+from virt.errors import Invalid, NotSupported, PoolExists, PoolNotFound, VolumeInUse, WrongState
 from virt.pool_types import DISCOVERABLE
 from virt.pool_xml import FIELDS, PoolSpec, check_edited
 
 from . import pool_tasks
 from .checks import host_ref
 from .models import Pool, StorageSheet, Volume
-from .rules import unused
+from .rules import DELETING_POOLS, unused
 
 BUILDS = ("none", "build", "overwrite")
 DELETES = ("nothing", "volumes")
@@ -107,11 +107,14 @@ def edit_xml(pool: Pool, xml: str, *, by: User) -> Job:
 def delete_pool(pool: Pool, *, by: User, data: str = "nothing") -> Job:
     """Stop the pool and forget it; with `data` "volumes" delete what is in it first. Of a missing one the row goes.
 
-    Raises VolumeInUse when a guest or a volume elsewhere needs something in it, WrongState or Busy.
+    Raises VolumeInUse when a guest or a volume elsewhere needs something in it, NotSupported, WrongState or Busy.
     """
     if data not in DELETES:
         raise Invalid(_("What to delete must be one of: %(choices)s.") % {"choices": ", ".join(DELETES)}, field="data")
     if pool.missing_since is None:
+        if data == "volumes" and pool.type not in DELETING_POOLS:
+            sentence = _("The volumes of the pool %(pool)s are made and deleted by the storage itself. Keep them.")
+            raise NotSupported(sentence % {"pool": pool.name}, field="data")
         if data == "volumes" and not pool.is_active:
             sentence = _("The pool %(pool)s is stopped. Start it, so that what is in it can be deleted.")
             raise WrongState(sentence % {"pool": pool.name})

@@ -168,7 +168,7 @@ class PoolPatch(Schema):
 
 class VolumeIn(Schema):
     pool: int = Field(description="Row id of the pool.", ge=0, le=MAX_BYTES)
-    name: str
+    name: str = Field("", description="Empty in a pool of the type disk only: the kernel names partitions.")
     capacity_bytes: int = Field(ge=-MAX_BYTES, le=MAX_BYTES)
     format: str = Field("qcow2", description="qcow2, raw, or luks: raw and encrypted")
     preallocation: str = Field(

@@ -20,7 +20,17 @@ from hosts.models import Host
 from jobs.models import Job, JobObject
 
 from .models import Iso, Pool, Volume
-from .rules import FILE_POOLS, FORMATS, Users, users_of
+from .rules import (
+    DELETING_POOLS,
+    FILE_POOLS,
+    FORMATS,
+    NETWORK_POOLS,
+    READY_MADE_POOLS,
+    RESIZING_POOLS,
+    WIPING_POOLS,
+    Users,
+    users_of,
+)
 from .signers.models import spaced
 
 SHOWN_OF_VOLUMES = (
@@ -104,6 +114,10 @@ class PoolLine(Line):
         return self.rights.allow("administer", self.host_id)
 
     @property
+    def can_create(self) -> bool:
+        return super().can_create and self.pool.type not in READY_MADE_POOLS
+
+    @property
     def promised_bytes(self) -> int:
         """What its volumes may grow to, all together."""
         return getattr(self.pool, "promised_bytes", 0)
@@ -150,11 +164,24 @@ class VolumeLine(_Used):
     @property
     def can_resize(self) -> bool:
         is_disk = self.volume.format in FORMATS or self.volume.pool.type not in FILE_POOLS
-        return self.can_configure and is_disk and self.volume.missing_since is None
+        can = is_disk and self.volume.pool.type in RESIZING_POOLS
+        return self.can_configure and can and self.volume.missing_since is None
 
     @property
     def can_copy(self) -> bool:
-        return self.can_configure and self.volume.missing_since is None and self.volume.pool.is_active
+        pool = self.volume.pool
+        can = pool.is_active and pool.type not in NETWORK_POOLS
+        return self.can_configure and can and self.volume.missing_since is None
+
+    @property
+    def can_wipe(self) -> bool:
+        can = self.volume.missing_since is None and not self.users and self.volume.pool.type in WIPING_POOLS
+        return super().can_delete and can
+
+    @property
+    def can_delete(self) -> bool:
+        can = self.volume.missing_since is not None or self.volume.pool.type in DELETING_POOLS
+        return super().can_delete and can
 
     @property
     def can_overlay(self) -> bool:

@@ -7,12 +7,20 @@ from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from virt.errors import PoolFull, PoolNotFound, VolumeInUse, WrongState
+from virt.errors import NotSupported, PoolFull, PoolNotFound, VolumeInUse, WrongState
 
 from .models import Pool, Volume
 
 FORMATS = ("qcow2", "raw")
 FILE_POOLS = frozenset({"dir", "fs", "netfs", "gluster", "vstorage"})  # the others hold block devices: raw only
+# What libvirt's drivers can do with volumes: the tables at the ends of its src/storage/storage_backend_*.c.
+READY_MADE_POOLS = frozenset({"iscsi", "iscsi-direct", "scsi", "mpath", "gluster"})  # the storage makes their volumes
+NETWORK_POOLS = frozenset({"rbd", "gluster", "iscsi-direct"})  # libvirt has no path and no stream for their volumes
+RESIZING_POOLS = frozenset({"dir", "fs", "netfs", "vstorage", "rbd"})
+DELETING_POOLS = RESIZING_POOLS | {"logical", "disk", "zfs", "gluster"}
+WIPING_POOLS = RESIZING_POOLS | {"logical", "disk", "iscsi", "iscsi-direct", "scsi", "mpath"}
+# Into these nothing is put under a name that somebody chose: partitions get theirs from the kernel.
+UNWRITABLE_POOLS = READY_MADE_POOLS | NETWORK_POOLS | {"disk"}
 NAMED_AT_MOST = 3
 _IN_USE = Q(used_by__guest__missing_since=None, used_by__isnull=False)
 
@@ -74,6 +82,41 @@ def in_use_by(name: str, guests: list[str]) -> VolumeInUse:
         len(guests),
     )
     return VolumeInUse(sentence % {"name": name, "guests": shown})
+
+
+def check_makes(pool: Pool) -> None:
+    """Raise NotSupported where libvirt makes no volumes: they are there, or are made by the storage itself."""
+    if pool.type in READY_MADE_POOLS:
+        sentence = _(
+            "The volumes of the pool %(pool)s are made by the storage itself. Make one there, then refresh the pool."
+        )
+        raise NotSupported(sentence % {"pool": pool.name}, field="pool")
+
+
+def check_writable(pool: Pool) -> None:
+    """Raise NotSupported where nothing can be put into a new volume with a name of our own."""
+    check_makes(pool)
+    if pool.type == "disk":
+        sentence = _(
+            "The volumes of the pool %(pool)s are partitions of a disk, which the kernel names. Make one on the page of"
+            " the pool; a guest can then have it as its disk."
+        )
+        raise NotSupported(sentence % {"pool": pool.name}, field="pool")
+    if pool.type in NETWORK_POOLS:
+        sentence = _(
+            "Nothing is copied into the pool %(pool)s: its volumes are reached over the network, and only QEMU does so."
+        )
+        raise NotSupported(sentence % {"pool": pool.name}, field="pool")
+
+
+def check_readable(volume: Volume) -> None:
+    """Raise NotSupported for a volume that only a guest can read."""
+    if volume.pool.type in NETWORK_POOLS:
+        sentence = _(
+            "%(name)s is reached over the network, which only QEMU does: libvirt gives nobody what is on it. Copy it "
+            "from inside a guest that has it."
+        )
+        raise NotSupported(sentence % {"name": volume.name})
 
 
 def check_active(pool: Pool) -> None:

@@ -13,7 +13,7 @@ from jobs.live import publish
 from jobs.models import Busy, Job, Ref
 from jobs.tasks import JobTask
 from virt import osinfo, validate
-from virt.errors import Invalid, VolumeInUse, WrongState
+from virt.errors import Invalid, NotSupported, VolumeInUse, WrongState
 
 from . import tasks
 from .checks import PREALLOCATIONS, check_backing, check_format, check_present, host_ref, volume_ref
@@ -23,7 +23,19 @@ from .images import refs, start_check
 from .making import exists_already
 from .models import Iso, Pool, Upload, Volume
 from .names import valid_sha256
-from .rules import FILE_POOLS, FORMATS, check_active, check_room, check_unused, gib, overlays_of
+from .rules import (
+    DELETING_POOLS,
+    FILE_POOLS,
+    FORMATS,
+    RESIZING_POOLS,
+    WIPING_POOLS,
+    check_active,
+    check_makes,
+    check_room,
+    check_unused,
+    gib,
+    overlays_of,
+)
 from .secrets.encrypted import check_encryptable, check_plain, luks_arguments
 
 
@@ -78,12 +90,15 @@ def create_volume(
     The format "luks" is a raw disk with the `encryption` "luks", which a qcow2 may have, too. The host gets the
     `passphrase`, and without `keep_passphrase` forgets it when its libvirt is restarted.
 
+    In a pool of the type disk it is a partition, whose name the kernel chooses: `name` is empty then.
+
     `preallocation` "full" takes its space at once, "metadata" that of a qcow2's tables, "none" as it is written to.
     Raises Invalid (field "name", "capacity_bytes", "format", "preallocation", "backing", "encryption" or "passphrase"),
     VolumeExists, PoolFull, VolumeInUse or WrongState.
     """
     require_open(pool.host)
-    name = validate.volume_name(name)
+    check_makes(pool)
+    name = _name_in(pool, name)
     capacity_bytes = validate.disk_bytes(capacity_bytes)
     if encryption not in ("", "luks"):
         raise Invalid(_("A volume is encrypted with luks, or not at all."), field="encryption")
@@ -102,10 +117,12 @@ def create_volume(
         raise exists_already(name, pool.name)
     check_room(pool, capacity_bytes, image_format=image_format, in_full=preallocation == "full")
     objects = [Ref("pool", pool.pk, pool.name), host_ref(pool)]
+    title = _("Create the volume %(name)s") if name else _("Make a partition in the pool %(pool)s")
+    title = title % {"name": name, "pool": pool.name}
     with transaction.atomic():
         return Job.start(
             tasks.create_volume,
-            title=_("Create the volume %(name)s") % {"name": name},
+            title=title,
             by=by,
             objects=[*objects, volume_ref(backing)] if backing else objects,
             pool_id=pool.pk,
@@ -116,6 +133,16 @@ def create_volume(
             backing_id=backing.pk if backing else None,
             luks=luks_arguments(str(uuid4()), passphrase, keep=keep_passphrase) if encryption else None,
         )
+
+
+def _name_in(pool: Pool, name: str) -> str:
+    """The name of a new volume; "" for a partition. Raises Invalid."""
+    if pool.type != "disk":
+        return validate.volume_name(name)
+    if name:
+        sentence = _("The volumes of the pool %(pool)s are partitions, which the kernel names. Leave the name empty.")
+        raise Invalid(sentence % {"pool": pool.name}, field="name")
+    return ""
 
 
 def resize_volume(volume: Volume, capacity_bytes: int, *, by: User, shrink: bool = False) -> Job:
@@ -151,8 +178,14 @@ def resize_volume(volume: Volume, capacity_bytes: int, *, by: User, shrink: bool
 
 
 def check_resizable(volume: Volume) -> None:
-    """Raise WrongState or VolumeInUse when the volume cannot be given another size now."""
+    """Raise NotSupported, WrongState or VolumeInUse when the volume cannot be given another size now."""
     check_present(volume)
+    if volume.pool.type not in RESIZING_POOLS:
+        sentence = _(
+            "%(name)s keeps its size: libvirt changes that of no volume in a pool of the type %(type)s. Change it on "
+            "the storage itself, then refresh the pool."
+        )
+        raise NotSupported(sentence % {"name": volume.name, "type": volume.pool.type})
     if volume.format not in FORMATS and volume.pool.type in FILE_POOLS:
         sentence = _("%(name)s is not a disk that can grow: its format is %(format)s.")
         raise WrongState(sentence % {"name": volume.name, "format": volume.format or _("unknown")})
@@ -192,8 +225,11 @@ def wipe_volume(volume: Volume, *, by: User) -> Job:
 
 
 def check_wipeable(volume: Volume) -> None:
-    """Raise VolumeInUse, naming who needs what is on it, or WrongState when its pool is stopped."""
+    """Raise VolumeInUse, naming who needs what is on it, NotSupported, or WrongState when its pool is stopped."""
     check_present(volume)
+    if volume.pool.type not in WIPING_POOLS:
+        sentence = _("%(name)s was not wiped: libvirt does not do that in a pool of the type %(type)s.")
+        raise NotSupported(sentence % {"name": volume.name, "type": volume.pool.type})
     check_unused(volume)
 
 
@@ -214,8 +250,11 @@ def delete_volume(volume: Volume, *, by: User) -> Job:
 
 
 def check_deletable(volume: Volume) -> None:
-    """Raise VolumeInUse, naming who uses it, or WrongState when its pool is stopped."""
+    """Raise VolumeInUse, naming who uses it, NotSupported, or WrongState when its pool is stopped."""
     if volume.missing_since is None:
+        if volume.pool.type not in DELETING_POOLS:
+            sentence = _("%(name)s stays: the volumes of the pool %(pool)s are made and deleted by the storage itself.")
+            raise NotSupported(sentence % {"name": volume.name, "pool": volume.pool.name})
         check_unused(volume)
         check_active(volume.pool)
 

@@ -22,7 +22,7 @@ from . import inventory, library, media
 from .copy_tasks import copy_volume as copy_volume  # Celery looks for tasks here
 from .copy_tasks import move_volume as move_volume
 from .images import check_next
-from .making import exists_already, make_volume
+from .making import exists_already, make_partition, make_volume
 from .models import Iso, Pool, Volume
 from .pool_tasks import create_pool as create_pool
 from .pool_tasks import delete_pool as delete_pool
@@ -182,8 +182,12 @@ def create_volume(
         if luks:
             wanted = replace(wanted, luks_secret=luks["uuid"])
             _give_secret(job, conn, pool, name, luks, passphrase)
-        job.step(_("Creating %(name)s in the pool %(pool)s") % {"name": name, "pool": pool.name})
-        made, row = make_volume(job, pool.host, conn, pool.name, wanted, preallocation=preallocation)
+        if pool.type == "disk":
+            job.step(_("Making a partition in the pool %(pool)s") % {"pool": pool.name})
+            made, row = make_partition(job, pool.host, conn, pool.name, capacity_bytes)
+        else:
+            job.step(_("Creating %(name)s in the pool %(pool)s") % {"name": name, "pool": pool.name})
+            made, row = make_volume(job, pool.host, conn, pool.name, wanted, preallocation=preallocation)
         if luks:
             sync_secrets(pool.host, conn)
     return {"volume_id": row.pk, "path": made.path, "capacity_bytes": made.capacity_bytes}

@@ -190,11 +190,11 @@ def volume_new(request: HttpRequest, pk: int) -> HttpResponse:
         try:
             services.create_volume(
                 found,
-                data["name"],
+                data.get("name", ""),
                 form.capacity_bytes,
                 form.made_format,
                 by=actor(request),
-                preallocation=data["preallocation"],
+                preallocation=data.get("preallocation", "none"),
                 backing=backing,
                 **form.encryption(),
             )

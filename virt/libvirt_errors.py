@@ -60,6 +60,15 @@ _NO_POLKIT: Meaning = (
     PermissionRefused,
     "libvirt has nobody to ask (no polkit on the host). Set auth_unix_rw in its libvirtd.conf",
 )
+_PARTITION_STAYS: Meaning = (
+    NotSupported,
+    "libvirt deletes partitions only where the pool names the disk by its kernel name and that ends in a letter, as "
+    "/dev/sdb does. Delete it on the host with parted, then refresh the pool",
+)
+_NO_INITIATOR: Meaning = (
+    NotSupported,
+    "its kernel has no iSCSI initiator (iscsi_tcp). Load the module, or use a pool of the type iscsi-direct",
+)
 _UNSUPPORTED: Meaning = (NotSupported, "libvirt or QEMU on this host cannot do it")
 _REFUSED: Meaning = (DefinitionRefused, "libvirt refuses its definition")
 
@@ -116,7 +125,25 @@ _BY_TEXT: list[tuple[str, Meaning]] = [
     (r"cannot access storage file", (VolumeNotFound, "one of its images is not where its definition says")),
     (r"cannot execute binary .*/(pv|vg|lv)[a-z]+", _no_tool("lvm2")),
     (r"cannot execute binary .*/iscsiadm|/iscsiadm failed .* status '127'", _no_tool("open-iscsi")),
-    ("storage pool already built", (WrongState, "something is on its device already. To destroy it, say so")),
+    (
+        "storage pool already built|valid disk label already present",
+        (WrongState, "something is on its device already. To destroy it, say so"),
+    ),
+    (
+        "requires build( --overwrite)?$",
+        (WrongState, "its device has no partition table that libvirt knows. Build the pool to make one"),
+    ),
+    (
+        r"device path '.*' doesn't exist|failed to create filesystem probe for device",
+        (WrongState, "the host has no such device"),
+    ),
+    ("no large enough free extent", (PoolFull, "no free part of the disk is as large. Ask for less")),
+    (
+        "no extended partition found and no primary",
+        (PoolFull, "its partition table has room for four partitions, which are there. Delete one, or use gpt"),
+    ),
+    (r"parted \S+ rm --script p\d+|did not start with parent pool source device name", _PARTITION_STAYS),
+    (r"iscsi driver .* is not loaded|could not insert module .*iscsi", _NO_INITIATOR),
     (r"cannot execute binary .*/(parted|parthelper)|cannot find 'parted'", _no_tool("parted")),
     (r"cannot execute binary .*/(z(fs|pool))", _no_tool("zfsutils-linux")),
     (r"cannot execute binary .*/showmount|unknown filesystem type 'nfs|mount\.nfs", _no_tool("nfs-common")),

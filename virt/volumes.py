@@ -286,6 +286,8 @@ def _must_be_free(pool: libvirt.virStoragePool, name: str) -> None:
         raise VolumeExists(f"Pool {pool.name()} has a volume named {name}. Choose another name.", field="name")
 
 
+# https://libvirt.org/storage.html#valid-disk-volume-format-types; "extended" only holds others
+_PARTITIONS = ("none", "linux", "fat16", "fat32", "linux-swap", "linux-lvm", "linux-raid")
 _TYPES = {
     libvirt.VIR_STORAGE_VOL_FILE: "file",
     libvirt.VIR_STORAGE_VOL_BLOCK: "block",
@@ -305,12 +307,18 @@ def _info(pool: str, volume: libvirt.virStorageVol) -> VolumeInfo:
         key=volume.key(),
         path=volume.path(),
         type=_TYPES.get(kind, "file"),
-        format=attribute(root, "target/format", "type") or None,
+        format=_format(root),
         capacity_bytes=size_bytes(root.find("capacity"), "bytes"),
         allocation_bytes=size_bytes(root.find("allocation"), "bytes"),
         backing_path=text(root, "backingStore/path") or None,
         encryption=_encryption(root),
     )
+
+
+def _format(root: Element) -> str | None:
+    """Of a partition libvirt tells what it is marked for, not how it is read: as a raw disk."""
+    found = attribute(root, "target/format", "type")
+    return "raw" if found in _PARTITIONS else found or None
 
 
 def _encryption(root: Element) -> str:

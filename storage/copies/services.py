@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from jobs.models import Job, Ref
 from storage.models import ImageCopy, Iso, Pool
-from storage.rules import check_active
+from storage.rules import check_active, check_readable, check_writable
 from virt.errors import Invalid, WrongState
 
 from . import tasks
@@ -44,6 +44,8 @@ def start_copy(iso: Iso, pool: Pool, *, by: User | None) -> Job:
         raise WrongState(_("%(name)s is not in its pool any more.") % {"name": iso.name})
     check_active(iso.volume.pool)
     check_active(pool)
+    check_writable(pool)
+    check_readable(iso.volume)
     copy = ImageCopy.objects.get(iso=iso, pool=pool)
     return Job.start(
         tasks.copy_image,

@@ -11,6 +11,7 @@ from accounts.models import User
 from hosts.models import Host
 from storage.checks import check_present
 from storage.models import Volume
+from storage.rules import check_readable
 from storage.uploads.errors import NotFound
 from virt import transfer
 from virt.connection import Connection
@@ -31,13 +32,14 @@ class Wanted:
 def find(user: User, volume_id: int) -> Wanted:
     """The volume, for somebody who may read all that is on it.
 
-    Raises NotFound, WrongState, or VolumeInUse while a running guest writes to it: what came would fit together
-    nowhere.
+    Raises NotFound, NotSupported, WrongState, or VolumeInUse while a running guest writes to it: what came would fit
+    together nowhere.
     """
     volume = Volume.objects.permitted(user, "configure").select_related("pool__host").filter(pk=volume_id).first()
     if volume is None:
         raise NotFound(_("There is no such volume, or it is not yours."))
     check_present(volume)
+    check_readable(volume)
     writers = volume.used_by.filter(guest__missing_since=None, is_readonly=False).select_related("guest")
     if running := next((disk.guest.name for disk in writers if disk.guest.is_on), None):
         sentence = _("The running guest %(guest)s writes to %(name)s. Copy the volume first, then download the copy.")

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from accounts.models import User
 from storage.forms import ServiceForm
 from storage.models import Pool
+from storage.rules import UNWRITABLE_POOLS
 from storage.signers.models import SignerKey
 
 
@@ -64,6 +65,7 @@ def _signer_label(key: SignerKey) -> str:
 def pools_for(user: User) -> QuerySet[Pool]:
     """The started pools into which `user` may put something, libraries first and the oldest host before others."""
     started = Pool.objects.permitted(user, "create").filter(missing_since=None, is_active=True)
+    started = started.exclude(type__in=UNWRITABLE_POOLS)
     is_library = Case(When(target_path=settings.ISO_DIR, then=0), default=1)
     return started.select_related("host").order_by(is_library, "host_id", "name")
 

@@ -11,7 +11,7 @@ from storage.checks import check_format
 from storage.fetching.unpack import name_from
 from storage.making import exists_already
 from storage.models import Iso, Pool
-from storage.rules import check_active, check_room
+from storage.rules import check_active, check_room, check_writable
 from virt import validate
 from virt.errors import Invalid, WrongState
 
@@ -58,6 +58,7 @@ def import_disks(iso: Iso, pool: Pool, name: str, *, by: User, image_format: str
         sentence = _("%(name)s is on %(host)s, and so must be the pool. Copy the file to the other host first.")
         raise Invalid(sentence % {"name": iso.name, "host": iso.volume.pool.host.name}, field="pool")
     check_active(pool)
+    check_writable(pool)
     check_format(pool, image_format)
     disks = iso.found.get("disks", [])
     if not disks:

@@ -21,6 +21,7 @@ from accounts.permissions import NotAllowed
 from storage.helper.parts import PartError
 from storage.models import Pool, Upload
 from storage.names import valid_sha256, validate_file_name
+from storage.rules import UNWRITABLE_POOLS
 from virt import image_guard
 from virt.errors import UserError, WrongState
 
@@ -41,7 +42,6 @@ LIFETIME = timedelta(hours=24)  # of a part that nobody writes to
 RESERVE_BYTES = 16 * 1024 * 1024  # stays free: a file system filled to the last byte stops more than uploads
 GRACE = timedelta(seconds=30)  # between a row and its part
 DIRECTORY_POOLS = ("dir", "fs", "netfs")  # those whose target path holds the volumes as files
-UNWRITABLE_POOLS = ("mpath", "scsi", "iscsi", "iscsi-direct", "disk")  # their volumes are made elsewhere
 ACTIVE = (Upload.State.RECEIVING, Upload.State.FINISHING)
 
 

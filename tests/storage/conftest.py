@@ -66,6 +66,28 @@ def new_pool(local_host: Host, virsh: Virsh) -> Iterator[Callable[..., Pool]]:
 
 
 @pytest.fixture
+def directory() -> Iterator[Path]:
+    """A directory that QEMU may enter."""
+    path = Path(tempfile.mkdtemp(prefix="kvmweb-test-", dir="/var/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def loop(directory: Path) -> Iterator[str]:
+    """A loop device of 64 MiB, where the machine has any."""
+    image = directory / "loop.img"
+    with image.open("wb") as file:
+        file.truncate(64 * 1024**2)
+    done = subprocess.run(["losetup", "--find", "--show", str(image)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"loop devices: this machine has none ({done.stderr.strip()})")
+    yield done.stdout.strip()
+    subprocess.run(["losetup", "-d", done.stdout.strip()], check=True)
+
+
+@pytest.fixture
 def pool(new_pool: Callable[..., Pool]) -> Pool:
     return new_pool()
 

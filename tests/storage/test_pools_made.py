@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import tempfile
 import uuid
 from pathlib import Path
 
@@ -46,27 +45,6 @@ def name(virsh):
     yield chosen
     virsh("pool-destroy", chosen, check=False)
     virsh("pool-undefine", chosen, check=False)
-
-
-@pytest.fixture
-def directory():
-    path = Path(tempfile.mkdtemp(prefix="kvmweb-test-", dir="/var/tmp"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
-
-
-@pytest.fixture
-def loop(directory):
-    """A loop device of 64 MiB, where the machine has any."""
-    image = directory / "loop.img"
-    with image.open("wb") as file:
-        file.truncate(64 * MIB)
-    done = subprocess.run(["losetup", "--find", "--show", str(image)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"loop devices: this machine has none ({done.stderr.strip()})")
-    yield done.stdout.strip()
-    subprocess.run(["losetup", "-d", done.stdout.strip()], check=True)
 
 
 def test_every_type_is_described_as_libvirts_schema_wants_it(local_host, name, virsh):

@@ -1,0 +1,171 @@
+"""A whole disk as a pool: its partitions are volumes, which the kernel names. libvirt's driver is real, the disk a loop."""
+
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+
+from jobs.models import Job
+from storage import copying, pooling, services
+from storage.models import Pool, Volume
+from tests.storage.conftest import run
+from virt import partitions
+from virt.errors import Invalid, NotSupported, PoolFull
+from virt.pool_xml import PoolSpec
+
+pytestmark = pytest.mark.libvirt
+MIB = 1024**2
+
+
+@pytest.fixture
+def disk(loop):
+    """The name of a loop device, where partitions of them can be made."""
+    if not shutil.which("parted"):
+        pytest.skip("disk: this machine has no parted")
+    yield loop
+    partition = Path(f"{loop}p1")
+    for number in range(1, 5):
+        subprocess.run(["parted", "--script", loop, "rm", str(number)], capture_output=True)
+    assert not partition.exists()
+
+
+@pytest.fixture
+def link(disk, directory):
+    """Another name for the disk, which ends in a letter: only of such disks libvirt can delete partitions."""
+    path = directory / f"{Path(disk).name}p"
+    path.symlink_to(disk)
+    return str(path)
+
+
+@pytest.fixture
+def make(local_host, admin, virsh):
+    """Makes a pool on that device."""
+    name = f"kvt-{uuid.uuid4().hex[:8]}"
+
+    def create(device: str, build: str = "build", table: str = "gpt") -> Job:
+        spec = PoolSpec(name=name, type="disk", device=device, format=table)
+        return run(pooling.create_pool(local_host, spec, by=admin, build=build))
+
+    yield create
+    virsh("pool-destroy", name, check=False)
+    virsh("pool-undefine", name, check=False)
+
+
+def table(disk: str) -> list[list[str]]:
+    """The partitions as parted sees them: number, start, end and size in bytes …"""
+    told = subprocess.run(
+        ["parted", "--script", "--machine", disk, "unit", "B", "print"], capture_output=True, text=True
+    )
+    return [line.rstrip(";").split(":") for line in told.stdout.splitlines()[2:]]
+
+
+def pool_of(job: Job) -> Pool:
+    assert job.status == "succeeded", (job.error, job.error_details)
+    return Pool.objects.get(pk=job.result["pool_id"])
+
+
+def test_a_disk_is_divided_and_given_back(make, link, disk, admin, virsh):
+    pool = pool_of(make(link))
+    base = Path(disk).name
+    for number in (1, 2):
+        job = run(services.create_volume(pool, "", 20 * MIB, "raw", by=admin))
+        assert job.status == "succeeded", (job.error, job.error_details)
+        assert Volume.objects.get(pk=job.result["volume_id"]).name == f"{base}p{number}"
+    assert [(number, size) for number, _start, _end, size, *_rest in table(disk)] == [
+        ("1", f"{20 * MIB}B"),
+        ("2", f"{20 * MIB}B"),
+    ]
+    first, _second = pool.volumes.order_by("name")
+    assert (first.capacity_bytes, first.path) == (20 * MIB, f"/dev/{base}p1")
+    assert f"{base}p1" in virsh("vol-list", pool.name)
+    # What lies in the middle is free again, and the next partition has its number.
+    assert run(services.delete_volume(first, by=admin)).status == "succeeded"
+    assert [each[0] for each in table(disk)] == ["2"]
+    job = run(services.create_volume(pool, "", 8 * MIB, "raw", by=admin))
+    assert Volume.objects.get(pk=job.result["volume_id"]).name == f"{base}p1"
+    deleted = run(pooling.delete_pool(pool, by=admin, data="volumes"))
+    assert deleted.status == "succeeded", (deleted.error, deleted.error_details)
+    assert table(disk) == []
+    assert pool.name not in virsh("pool-list", "--all")
+
+
+def test_what_cannot_be_is_refused_with_its_reason(make, link, disk, admin, new_pool):
+    pool = pool_of(make(link))
+    for name, size, image_format, error in (
+        ("mine", 8 * MIB, "raw", Invalid),
+        ("", 8 * MIB, "qcow2", Invalid),
+        ("", 80 * MIB, "raw", PoolFull),
+    ):
+        with pytest.raises(error):
+            services.create_volume(pool, name, size, image_format, by=admin)
+    made = run(services.create_volume(pool, "", 8 * MIB, "raw", by=admin))
+    volume = Volume.objects.select_related("pool__host").get(pk=made.result["volume_id"])
+    with pytest.raises(NotSupported, match="keeps its size"):
+        services.resize_volume(volume, 16 * MIB, by=admin)
+    elsewhere = new_pool()
+    file = run(services.create_volume(elsewhere, "a.raw", 8 * MIB, "raw", by=admin))
+    original = Volume.objects.select_related("pool__host").get(pk=file.result["volume_id"])
+    with pytest.raises(NotSupported, match="the kernel names"):
+        copying.copy_volume(original, pool, "a", by=admin)
+    # Its free space lies in two pieces, of which none is as large as all of it.
+    second = run(services.create_volume(pool, "", 30 * MIB, "raw", by=admin))
+    assert second.status == "succeeded", second.error
+    assert run(services.delete_volume(volume, by=admin)).status == "succeeded"
+    pool.refresh_from_db()
+    refused = run(services.create_volume(pool, "", 30 * MIB, "raw", by=admin))
+    assert (refused.status, refused.error_code) == ("failed", "pool_full"), refused.error_details
+    assert len(table(disk)) == 1
+
+
+def test_a_partition_is_read_written_over_and_copied_like_any_disk(make, link, admin, new_pool, virsh, tmp_path):
+    pool, files = pool_of(make(link)), new_pool()
+    made = run(services.create_volume(pool, "", 8 * MIB, "raw", by=admin))
+    volume = Volume.objects.select_related("pool__host").get(pk=made.result["volume_id"])
+    content = tmp_path / "content"
+    content.write_bytes(b"kvt" * (MIB // 3))
+    virsh("vol-upload", "--pool", pool.name, volume.name, str(content))
+    job = run(copying.copy_volume(volume, files, "copy.qcow2", by=admin, image_format="qcow2"))
+    assert job.status == "succeeded", (job.error, job.error_details)
+    copied = f"{files.target_path}/copy.qcow2"
+    subprocess.run(["qemu-img", "compare", "-f", "raw", "-F", "qcow2", volume.path, copied], check=True)
+    assert run(services.wipe_volume(volume, by=admin)).status == "succeeded"
+    assert not any(Path(volume.path).read_bytes())
+
+
+def test_a_disk_with_something_on_it_is_left_alone(make, link, disk, admin):
+    blank = make(link, build="none")
+    assert (blank.status, blank.error_code) == ("failed", "wrong_state"), blank.error_details
+    assert "partition table" in blank.error
+    pool = pool_of(make(link))
+    run(services.create_volume(pool, "", 8 * MIB, "raw", by=admin))
+    assert run(pooling.delete_pool(pool, by=admin)).status == "succeeded"
+    again = make(link)
+    assert (again.status, again.error_code) == ("failed", "wrong_state"), again.error_details
+    assert "something is on its device" in again.error
+    kept = pool_of(make(link, build="none"))
+    assert kept.volumes.count() == len(table(disk)) == 1
+    assert run(pooling.delete_pool(kept, by=admin)).status == "succeeded"
+    emptied = pool_of(make(link, build="overwrite"))
+    assert emptied.volumes.count() == len(table(disk)) == 0
+    assert run(pooling.delete_pool(emptied, by=admin)).status == "succeeded"
+    gone = make("/dev/kvt-not-there")
+    assert gone.status == "failed"
+    assert "no such device" in gone.error, gone.error_details
+
+
+def test_a_disk_whose_name_ends_in_a_digit_keeps_its_partitions(make, disk, admin, local_host):
+    """As nvme0n1 does: libvirt asks parted to delete the partition "p1"."""
+    pool = pool_of(make(disk, table="dos"))
+    made = run(services.create_volume(pool, "", 8 * MIB, "raw", by=admin))
+    assert made.status == "succeeded", (made.error, made.error_details)
+    volume = Volume.objects.select_related("pool__host").get(pk=made.result["volume_id"])
+    refused = run(services.delete_volume(volume, by=admin))
+    assert (refused.status, refused.error_code) == ("failed", "not_supported"), refused.error_details
+    assert "parted" in refused.error
+    assert len(table(disk)) == 1
+    # A wrong guess of its name leaves nothing beside the partition that was asked for.
+    with local_host.connect() as conn, pytest.raises(partitions.OtherName) as other:
+        partitions.create_partition(conn, pool.name, "loopx", 8 * MIB)
+    assert (other.value.name, other.value.exists) == (f"{Path(disk).name}p2", True)
