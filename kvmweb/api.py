@@ -20,6 +20,7 @@ from jobs.api import router as jobs_router
 from networking.api import bridges_router, networks_router
 from storage.api import isos_router, pools_router, volumes_router
 from storage.copies.api import router as copies_router
+from storage.current.api import router as current_router
 from storage.fetching.api import router as fetching_router
 from storage.importing.api import router as importing_router
 from storage.secrets.api import router as secrets_router
@@ -56,6 +57,7 @@ api.add_router("/isos", signers_router)
 api.add_router("/isos", isos_router)
 api.add_router("/isos", trees_router)
 api.add_router("/isos", copies_router)
+api.add_router("/isos", current_router)
 api.add_router("/isos", importing_router)
 api.add_router("/isos", known_router)
 api.add_router("/networks", networks_router)

@@ -15,6 +15,7 @@ from virt.errors import UserError
 
 from . import lists, services
 from .copies.views import kept_copies, same_elsewhere
+from .current.views import current_card
 from .forms import ChecksumForm, ServiceForm, SystemForm
 from .models import Iso, Pool
 from .rows import guests_of, iso_lines
@@ -44,6 +45,7 @@ def iso(request: HttpRequest, pk: int) -> HttpResponse:
     context = {"line": iso_lines(actor(request), [found])[0], "guests": guests, "more_guests": more}
     context |= {"icons": static("icons.svg"), "tree": tree_card(request, found)}
     context |= {"same": same_elsewhere(actor(request), found)[:50], "kept": kept_copies(found)}
+    context["current"] = current_card(found)
     context["signer"] = SignerKey.objects.filter(fingerprint=found.signed_by).first() if found.signed_by else None
     template = "storage/_iso.html" if request.headers.get("HX-Request") else "storage/iso.html"
     return render(request, template, context)

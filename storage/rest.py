@@ -139,6 +139,7 @@ class IsoOut(Schema):
     inspected_at: datetime | None = Field(validation_alias="iso.inspected_at")
     added_at: datetime = Field(validation_alias="iso.added_at")
     added_by: str | None = Field(description="null: found in the pool")
+    kept_current: bool = Field(description="It is fetched anew when its vendor publishes another one.")
     missing_since: datetime | None = Field(validation_alias="iso.volume.missing_since")
     job_id: int | None = Field(description="The unfinished job that changes it.")
 

@@ -19,7 +19,7 @@ from accounts.models import User
 from hosts.models import Host
 from jobs.models import Job, JobObject
 
-from .models import Iso, Pool, Volume
+from .models import FormerImage, Iso, KeptImage, Pool, Volume
 from .rules import (
     DELETING_POOLS,
     FILE_POOLS,
@@ -207,6 +207,8 @@ class Trust(NamedTuple):
 class IsoLine(_Used):
     iso: Iso
     twins: int = 0  # other images with the same content that the reader may see
+    kept_current: bool = False
+    replaced: bool = False  # by a newer one: it goes when nothing uses it
 
     @property
     def url(self) -> str:
@@ -256,6 +258,12 @@ class IsoLine(_Used):
         return is_there and is_disc and self.can_create
 
     @property
+    def can_keep_current(self) -> bool:
+        """Whether the reader may have it fetched anew; those of no vendor's list nobody can."""
+        is_there = self.iso.volume.missing_since is None
+        return is_there and bool(self.iso.published) and not self.replaced and self.can_create
+
+    @property
     def badges(self) -> list[Badge]:
         iso, found = self.iso, []
         if iso.volume.missing_since:
@@ -266,6 +274,10 @@ class IsoLine(_Used):
             found.append(Badge(str(iso.get_kind_display()), "info"))
         elif iso.is_iso9660 is False:
             found.append(Badge(_("not an ISO"), "bad", _("It has no ISO 9660 header, so it installs nothing.")))
+        if self.kept_current:
+            found.append(Badge(_("kept current"), "ok", _("A newer image is fetched when its vendor publishes one.")))
+        if self.replaced:
+            found.append(Badge(_("replaced"), "stale", _("A newer image is here. This one goes when nothing uses it.")))
         if self.twins:
             text = ngettext("%(number)d more like it", "%(number)d more like it", self.twins) % {"number": self.twins}
             found.append(Badge(text, "info", _("The same content is in other places, too.")))
@@ -315,8 +327,17 @@ def iso_lines(user: User, isos: Iterable[Iso]) -> list[IsoLine]:
     jobs = jobs_on("iso", [iso.pk for iso in shown])
     common = _common_to(user, [iso.volume for iso in shown])
     twins = _twins(user, shown)
+    kept = set(KeptImage.objects.filter(iso__in=shown).values_list("iso", flat=True))
+    replaced = set(FormerImage.objects.filter(iso__in=shown).values_list("iso", flat=True))
     return [
-        IsoLine(iso=iso, job=jobs.get(iso.pk), twins=twins.get(iso.sha256, 1) - 1, **common(iso.volume))
+        IsoLine(
+            iso=iso,
+            job=jobs.get(iso.pk),
+            twins=twins.get(iso.sha256, 1) - 1,
+            kept_current=iso.pk in kept,
+            replaced=iso.pk in replaced,
+            **common(iso.volume),
+        )
         for iso in shown
     ]
 

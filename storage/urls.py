@@ -2,6 +2,7 @@ from django.urls import path
 
 from . import copy_views, iso_views, pool_views, views
 from .copies import views as image_copy_views
+from .current import views as current_views
 from .fetching import views as fetch_views
 from .importing import views as import_views
 from .signers import views as signer_views
@@ -22,6 +23,9 @@ urlpatterns = [
     path("isos/<int:pk>/system/", iso_views.iso_system, name="iso_system"),
     path("isos/<int:pk>/checksum/", iso_views.iso_checksum, name="iso_checksum"),
     path("isos/<int:pk>/copy/", image_copy_views.copy, name="iso_copy"),
+    path("isos/<int:pk>/current/", current_views.keep, name="iso_current"),
+    path("isos/<int:pk>/current/off/", current_views.off, name="iso_current_off"),
+    path("isos/<int:pk>/current/ask/", current_views.ask, name="iso_current_ask"),
     path("isos/<int:pk>/look-inside/", import_views.inspect, name="inspect"),
     path("isos/<int:pk>/unpack/", import_views.unpack, name="unpack"),
     path("isos/<int:pk>/import/", import_views.import_disks, name="import"),

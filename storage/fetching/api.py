@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from ninja import Field, Router, Schema, Status
 
 from accounts.rest import ERRORS, Problem, actor
@@ -12,6 +13,7 @@ from jobs.rest import JobOut, accepted
 from storage import catalogue
 from storage.models import Pool, Release
 from storage.rest import MAX_BYTES
+from virt.errors import Invalid
 
 from . import services
 
@@ -26,6 +28,10 @@ class FetchIn(Schema):
     checksum: str = Field("", description="SHA-256 or SHA-512 of the file as it is published.")
     checksum_url: str = Field("", description="A published list of checksums, instead of `checksum`.")
     signer: str = Field("", description="The fingerprint of a known key that must have signed that list.")
+    keep_current: bool = Field(
+        False, description="With `entry`: fetch it anew when the vendor publishes another one. See /isos/{id}/current."
+    )
+    keep_former: bool = Field(False, description="With `keep_current`: the images before stay, also when unused.")
 
 
 class EntryOut(Schema):
@@ -51,7 +57,13 @@ def fetch_image(request: HttpRequest, body: FetchIn, response: HttpResponse) -> 
     pools = Pool.objects.permitted(actor(request), "create").select_related("host")
     pool = get_object_or_404(pools, pk=body.pool)
     if body.entry:
-        return accepted(response, services.fetch_entry(pool, body.entry, by=actor(request)))
+        job = services.fetch_entry(
+            pool, body.entry, by=actor(request), keep_current=body.keep_current, keep_former=body.keep_former
+        )
+        return accepted(response, job)
+    if body.keep_current:
+        sentence = _("Only images of the catalogue are kept current: of others nobody knows which vendor to ask.")
+        raise Invalid(sentence, field="keep_current")
     job = services.fetch_image(
         pool,
         body.url,

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.permissions import may
 from accounts.rest import actor
 from storage import catalogue
+from storage.current.views import kept_entries
 from storage.models import Release
 from storage.signers.models import SignerKey
 from virt.errors import UserError
@@ -36,10 +37,11 @@ def fetch(request: HttpRequest) -> HttpResponse:
         else:
             return redirect(job)
     releases = {release.key: release for release in Release.objects.all()}
+    kept = kept_entries(user)
     context = {
         "form": form,
         "pools": list(pools_for(user)),
-        "entries": [(entry, releases.get(entry.key)) for entry in catalogue.entries()],
+        "entries": [(entry, releases.get(entry.key), kept.get(entry.key, [])) for entry in catalogue.entries()],
         "can_refresh": may(user, "create"),
         "trusted": set(SignerKey.objects.values_list("fingerprint", flat=True)),
     }
@@ -48,11 +50,12 @@ def fetch(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def fetch_entry(request: HttpRequest) -> HttpResponse:
-    """Fetch an entry of the catalogue (`entry`) into a pool (`pool`)."""
+    """Fetch an entry of the catalogue (`entry`) into a pool (`pool`), and with `keep_current` keep it so."""
     user = actor(request)
     number = request.POST.get("pool", "")
     pool = get_object_or_404(pools_for(user), pk=int(number) if number.isdecimal() and len(number) < 19 else 0)
-    return redirect(services.fetch_entry(pool, request.POST.get("entry", ""), by=user))
+    keep = "keep_current" in request.POST
+    return redirect(services.fetch_entry(pool, request.POST.get("entry", ""), by=user, keep_current=keep))
 
 
 @require_POST
