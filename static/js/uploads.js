@@ -1,8 +1,10 @@
 // Uploads on a page: files dropped or chosen, two sent at a time, and those that were left unfinished, here or elsewhere.
+// What the library has already is not sent before somebody said so: it may be copied from where it is.
 
 import { size } from "./format.js";
 import { say } from "./notices.js";
-import { Row } from "./upload-row.js";
+import { askLibrary, Known } from "./upload-known.js";
+import { fill, Row } from "./upload-row.js";
 import { ask, Transfer } from "./upload-transfer.js";
 
 const AT_ONCE = 2;
@@ -13,9 +15,11 @@ const part = (name) => section.querySelector(`[data-${name}]`);
 const fileInput = part("files");
 const poolChoice = part("pool");
 const entries = [];
+const isKnown = (entry) => entry.look === "here" || entry.look === "known";
+const text = (name, values) => fill(section, name, values);
 let chosenFor = null; // the unfinished upload for which the file dialog is open
 
-/** An upload as the page shows it: a transfer in this tab, or a row of the server's that waits for its file. */
+/** An upload as the page shows it: a Transfer or a Known in this tab, or a row of the server's that waits for its file. */
 class Entry {
   constructor({ name, size: bytes, sent = 0, id = null, poolName }) {
     Object.assign(this, { name, size: bytes, sent, id, poolName });
@@ -53,6 +57,18 @@ class Entry {
     return this.transfer?.isoId;
   }
 
+  get source() {
+    return this.transfer?.source;
+  }
+
+  get topic() {
+    return this.transfer?.topic ?? "";
+  }
+
+  get wasCopied() {
+    return this.transfer?.wasCopied;
+  }
+
   get changedAt() {
     return this.transfer?.changedAt;
   }
@@ -62,25 +78,32 @@ class Entry {
     return startedAt && !this.wasResumed ? (changedAt - startedAt) / 1000 : null;
   }
 
+  /** Keeps the file until the library has said whether it knows it. */
+  hold(file, pool) {
+    this.transfer = new Known({ file, pool, onChange: this.#follow() });
+    this.draw();
+  }
+
   send(file, pool) {
     this.complaint = "";
     this.wasResumed = this.sent > 0;
-    let before = "";
-    this.transfer = new Transfer({
-      file, pool, id: this.id, sent: this.sent,
-      onChange: (transfer) => {
-        this.sent = transfer.sent;
-        this.id = transfer.id;
-        this.isAsking &&= !["finishing", "done"].includes(transfer.state); // too late to delete
-        this.draw();
-        if (transfer.state === before) return;
-        before = transfer.state;
-        announce(this, before);
-        startNext();
-      },
-    });
+    this.transfer = new Transfer({ file, pool, id: this.id, sent: this.sent, onChange: this.#follow() });
     this.draw();
     startNext();
+  }
+
+  #follow() {
+    let before = "";
+    return (transfer) => {
+      this.sent = transfer.sent;
+      this.id = transfer.id;
+      this.isAsking &&= !["finishing", "done"].includes(transfer.state); // too late to delete
+      this.draw();
+      if (transfer.state === before) return;
+      before = transfer.state;
+      announce(this, before);
+      startNext();
+    };
   }
 
   draw(now = false) {
@@ -99,11 +122,20 @@ function count() {
   part("count").textContent = String(entries.length);
   part("count").hidden = !entries.length;
   part("clear").hidden = !entries.some((entry) => entry.look === "done");
+  const known = entries.filter(isKnown);
+  part("known-bar").hidden = known.length < 2;
+  part("known-words").textContent = text("knownMany", { number: known.length });
+  for (const button of part("known-bar").querySelectorAll("[data-all]")) {
+    const number = button.dataset.all === "dismiss" ? known.length : known.filter((entry) => entry.look === "known").length;
+    button.textContent = text(`${button.dataset.all}All`, { number });
+    button.hidden = !number;
+  }
 }
 
 function announce(entry, state) {
-  const said = { done: "saidDone", failed: "saidFailed", interrupted: "saidFailed" }[state];
-  if (said) part("said").textContent = entry.row.text(said, { name: entry.name });
+  const done = entry.wasCopied ? "saidCopied" : "saidDone";
+  const said = { done, failed: "saidFailed", interrupted: "saidFailed", uncopied: "saidUncopied" }[state];
+  if (said) part("said").textContent = text(said, { name: entry.name });
 }
 
 function startNext() {
@@ -119,10 +151,19 @@ async function act(entry, action) {
   else if (action === "resume") entry.transfer.wait();
   else if (action === "retry") retry(entry);
   else if (action === "choose") choose(entry);
+  else if (action === "copy") insteadOf(entry, () => entry.transfer.copy());
+  else if (action === "upload") insteadOf(entry, () => entry.send(entry.transfer.file, entry.transfer.pool));
   else if (action === "cancel" && entry.sent > 0 && entry.id) askFirst(entry, true);
   else if (action === "keep") askFirst(entry, false);
   else if (action === "cancel" || action === "delete") await cancel(entry);
   else if (action === "dismiss") entry.forget();
+}
+
+/** What was offered goes, and with it the button that was pressed: the cursor moves on to what there is now. */
+function insteadOf(entry, act) {
+  act();
+  entry.draw(true);
+  entry.row.element.querySelector("[data-do]:not([hidden])")?.focus();
 }
 
 function askFirst(entry, isAsking) {
@@ -176,15 +217,34 @@ function destination() {
 const waits = (entry) => !entry.transfer || ["failed", "interrupted", "paused"].includes(entry.transfer.state);
 const isOf = (file) => (entry) => entry.name === plain(file.name) && entry.size === file.size;
 
-function take(file) {
+async function take(files) {
   const { pool, poolName } = destination();
+  const fresh = files.map((file) => list(file, pool, poolName)).filter(Boolean);
+  if (!fresh.length) return;
+  const answers = await askLibrary(pool, fresh);
+  const found = fresh.filter((entry, index) => {
+    const isFound = entry.transfer.offer(answers[index]);
+    if (!isFound) entry.send(entry.transfer.file, pool);
+    return isFound;
+  });
+  if (found.length === 1) part("said").textContent = text("saidKnown", { name: found[0].name, place: found[0].row.place(found[0]) });
+  else if (found.length) part("said").textContent = text("knownMany", { number: found.length });
+}
+
+/** Puts a file on the list; an entry whose file is to be asked about, or nothing when it is on its way or was before. */
+function list(file, pool, poolName) {
   const known = entries.find(isOf(file));
-  if (known && !waits(known) && known.look !== "done") {
-    say(known.row.text("twice", { name: file.name }), "info");
-    return;
+  if (known && waits(known)) {
+    known.send(file, known.poolId ?? pool);
+    return null;
   }
-  const entry = known && waits(known) ? known : new Entry({ name: plain(file.name), size: file.size, poolName });
-  entry.send(file, entry.poolId ?? pool);
+  if (known && known.look !== "done") {
+    say(text("twice", { name: file.name }), "info");
+    return null;
+  }
+  const entry = new Entry({ name: plain(file.name), size: file.size, poolName });
+  entry.hold(file, pool);
+  return entry;
 }
 
 function takeFor(entry, file) {
@@ -202,7 +262,7 @@ function takeChosen() {
   const files = [...fileInput.files];
   fileInput.value = "";
   if (chosenFor && files.length) takeFor(chosenFor, files[0]);
-  else files.forEach(take);
+  else take(files);
   chosenFor = null;
 }
 fileInput.addEventListener("change", takeChosen);
@@ -223,13 +283,22 @@ addEventListener("drop", (event) => {
   if (!carriesFiles(event)) return;
   event.preventDefault();
   zone.classList.remove("over");
+  const files = [];
   for (const item of event.dataTransfer.items) {
     const file = item.getAsFile();
     if (!file) continue;
-    const words = section.querySelector("[data-texts]").dataset.folder;
-    if (item.webkitGetAsEntry?.()?.isDirectory) say(words.replace("{name}", file.name), "warn");
-    else take(file);
+    if (item.webkitGetAsEntry?.()?.isDirectory) say(text("folder", { name: file.name }), "warn");
+    else files.push(file);
   }
+  take(files);
+});
+
+part("known-bar").addEventListener("click", (event) => {
+  const action = event.target.closest("[data-all]")?.dataset.all;
+  if (!action) return;
+  entries.filter((entry) => entry.look === "known" || (action === "dismiss" && isKnown(entry)))
+    .forEach((entry) => act(entry, action));
+  part("choose").focus(); // these buttons go
 });
 
 part("clear").addEventListener("click", () => {
@@ -255,10 +324,7 @@ async function refresh() {
   entries.filter((entry) => !entry.transfer && !left.has(entry.id)).forEach((entry) => entry.forget());
 }
 
-function poolText({ id, name, host }) {
-  const option = poolChoice.dataset.value === String(id) ? poolChoice : poolChoice.querySelector(`option[value="${id}"]`);
-  return option?.dataset.name ?? `${name} (${host})`;
-}
+const poolText = ({ name, host }) => text("place", { pool: name, host });
 
 function goOn() {
   entries.filter((entry) => entry.look === "interrupted").forEach((entry) => entry.transfer.wait());

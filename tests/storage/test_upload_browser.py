@@ -175,3 +175,56 @@ def test_files_are_dropped(site: Site, page: Page):
     row = page.locator("#uploads .upr").filter(has_text="dropped.iso")
     expect(row).to_have_attribute("data-state", "done", timeout=DONE_MS)
     assert (site.iso / "dropped.iso").read_bytes() == b"dropped"
+
+
+def tell(page: Page, site: Site, name: str, **columns: object) -> None:
+    """A job goes on as it would with a worker."""
+    job = site.sql("SELECT job_id FROM jobs_jobobject WHERE kind = 'copy' AND name = ?", name)[0][0]
+    for column, value in columns.items():
+        site.sql(f"UPDATE jobs_job SET {column} = ? WHERE id = ?", value, job)
+    page.evaluate("job => document.body.dispatchEvent(new CustomEvent(`live:job-${job}`))", job)
+
+
+def test_what_the_library_has_is_copied_or_sent_all_the_same(site: Site, page: Page, tmp_path: Path):
+    fresh = new_file(tmp_path, 5)
+    files = {name: tmp_path / name for name in site.images}
+    for file in files.values():
+        file.write_bytes(b"known")
+    choose(page, *files.values())
+    here, copied, sent, failed = (row_of(page, files[name]) for name in ("here.iso", "a.iso", "b.iso", "c.iso"))
+    expect(here).to_contain_text("iso on local has a file with the same name and size (5 B) already.")
+    expect(here.get_by_role("link", name="Show it")).to_have_attribute("href", f"/isos/{site.images['here.iso']}/")
+    expect(copied).to_contain_text("small on local has a file with the same name and size (5 B).")
+    expect(page.locator("#uploads [data-said]")).to_have_text(re.compile("same name and size as 4 of these"))
+    bar = page.get_by_role("group", name="same name and size as 4 of these")
+    assert bar.get_by_role("button").all_inner_texts() == ["Copy 3", "Upload 3 all the same", "Leave 4 out"]
+    choose(page, fresh, files["a.iso"])
+    assert_arrived(site, row_of(page, fresh), fresh)  # nobody has it: it does not wait for the others
+    expect(page.locator("#notices")).to_contain_text("a.iso is on the list already.")
+    copied.get_by_role("button", name="Copy it from small on local").press("Enter")
+    expect(copied).to_contain_text("to be copied from small on local")
+    expect(copied.get_by_title("Cancel and delete what arrived")).to_be_focused()
+    failed.get_by_role("button", name="Copy it from").click()
+    expect(failed).to_have_attribute("data-state", "copying")
+    sent.get_by_role("button", name="Upload all the same").click()
+    assert_arrived(site, sent, files["b.iso"])
+    tell(page, site, "a.iso", status="running", done=2, total=5)
+    expect(copied).to_contain_text("2 B of 5 B · 40 % copied from small on local")
+    tell(page, site, "a.iso", status="succeeded", result='{"iso_id": 7}')
+    expect(copied).to_contain_text("5 B, copied from small on local. It is in the library below.")
+    expect(copied.get_by_role("link", name="New guest")).to_have_attribute("href", "/guests/new/?iso=7")
+    tell(page, site, "c.iso", status="failed", error="The disk is full.", error_code="pool_full")
+    expect(failed).to_contain_text("The disk is full.")
+    expect(failed.get_by_role("button", name="Upload all the same")).to_be_visible()
+    here.get_by_title("Take it off this list").click()
+    expect(here).to_have_count(0)
+    assert not (site.iso / "a.iso").exists()
+
+
+def test_an_answer_that_does_not_come_keeps_nobody_waiting(site: Site, page: Page, tmp_path: Path):
+    page.route("**/isos/known", lambda route: None)
+    file = new_file(tmp_path, 5)
+    choose(page, file)
+    expect(row_of(page, file)).to_have_attribute("data-state", "looking")
+    expect(row_of(page, file)).to_have_attribute("data-state", re.compile("sending|finishing|done"), timeout=4_000)
+    assert_arrived(site, row_of(page, file), file)

@@ -12,7 +12,7 @@ from django.test import Client  # noqa: E402
 
 from accounts.models import ApiToken, Grant, User  # noqa: E402
 from hosts.models import Host  # noqa: E402
-from storage.models import Pool  # noqa: E402
+from storage.models import Iso, Pool, Volume  # noqa: E402
 
 call_command("migrate", verbosity=0)
 host = Host.objects.create(name="local", uri="qemu:///system", state="connected")
@@ -32,6 +32,19 @@ facts: dict[str, object] = {
         "stopped": pool("stopped", "/srv/stopped", active=False),
         "gone": pool("gone", "/nowhere/at/all"),
     }
+}
+
+
+def image(name: str, in_pool: str) -> int:
+    """An image of five bytes, as the watcher would have written it down."""
+    pools = facts["pools"]
+    assert isinstance(pools, dict)
+    volume = Volume.objects.create(pool_id=pools[in_pool], name=name, format="iso", capacity_bytes=5)
+    return Iso.objects.create(volume=volume).pk
+
+
+facts["images"] = {"here.iso": image("here.iso", "iso")} | {
+    name: image(name, "small") for name in ("a.iso", "b.iso", "c.iso")
 }
 tokens, cookies = {}, {}
 roles = {"ann": "operator", "bob": "operator", "eve": "operator", "vic": "viewer", "root": "administrator", "nil": ""}

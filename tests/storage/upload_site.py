@@ -54,7 +54,7 @@ class Site:
         for name, path in (("iso", self.iso), ("small", small_pool)):
             self.sql("UPDATE storage_pool SET target_path = ? WHERE id = ?", str(path), facts["pools"][name])
         self.pools, self.tokens, self.cookies = facts["pools"], facts["tokens"], facts["cookies"]
-        self.read_token = facts["read_token"]
+        self.read_token, self.images = facts["read_token"], facts["images"]
         self.process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
