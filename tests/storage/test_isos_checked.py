@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import subprocess
 import threading
 import time
 import uuid
@@ -137,6 +138,20 @@ def test_a_system_that_was_set_by_hand_stays_when_the_image_is_checked_again(upl
     run(services.inspect_iso(iso, by=admin))
     iso.refresh_from_db()
     assert (iso.os_name, iso.os_set_by_hand, iso.os_is_eol) == ("Ubuntu 24.04 LTS", False, False)
+
+
+def test_of_a_qcow2_the_size_of_the_file_is_kept_beside_what_a_guest_sees(upload, tmp_path, admin, monkeypatch):
+    made = tmp_path / "made.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", made, "64M"], check=True)
+    _row, target, job = upload("debian.qcow2", content=made.read_bytes())
+    assert Iso.objects.get().file_bytes == target.stat().st_size
+    assert run(job).status == "succeeded", job.error
+    iso = Iso.objects.get()
+    assert (iso.volume.capacity_bytes, iso.file_bytes) == (64 * MIB, target.stat().st_size)
+    Iso.objects.update(file_bytes=None)
+    monkeypatch.setattr(media, "open_local", lambda _volume: None)  # as on another host
+    assert run(services.inspect_iso(iso, by=admin)).status == "succeeded"
+    assert Iso.objects.get().file_bytes == target.stat().st_size
 
 
 def test_a_check_moves_its_bar_and_stops_when_asked(upload, admin, monkeypatch):
