@@ -96,10 +96,8 @@ def upload(
     flags = libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM if has_holes else 0
     done, last = 0, _Last(offset)
     with _stream(conn, what) as stream:
-        conn.call(
-            lambda handle: active_pool(handle, pool).storageVolLookupByName(name).upload(stream, offset, length, flags),
-            what,
-        )
+        volume = conn.call(lambda handle: active_pool(handle, pool).storageVolLookupByName(name), what)
+        conn.call(lambda _handle: volume.upload(stream, offset, length, flags), what)
         for chunk in chunks:
             if isinstance(chunk, int):
                 conn.call(partial(_skip, stream, chunk), what, timeout_s=BATCH_TIMEOUT_S)
@@ -116,7 +114,7 @@ def upload(
                 if on_progress:
                     on_progress(done)
         conn.call(lambda _handle: stream.finish(), what, timeout_s=FINISH_TIMEOUT_S)
-    last.require(conn, pool, name)
+    last.require(conn, pool, volume)
     return done
 
 
@@ -129,15 +127,15 @@ class Writer:
     def __init__(self, conn: Connection, pool: str, name: str, *, offset: int = 0) -> None:
         """Raises VolumeNotFound, PoolNotFound or WrongState."""
         self.conn, self.offset, self.written = conn, offset, 0
-        self._what = f"write volume {name}"
-        self._pool, self._name = pool, name
+        self._pool, self._what = pool, f"write volume {name}"
         self._pieces, self._last = Pieces(), _Last(offset)
-        self._stream: libvirt.virStream = conn.call(lambda handle: handle.newStream(0), self._what)
 
-        def start(handle: libvirt.virConnect) -> None:
-            active_pool(handle, pool).storageVolLookupByName(name).upload(self._stream, offset, 0, 0)
+        def start(handle: libvirt.virConnect) -> tuple[libvirt.virStorageVol, libvirt.virStream]:
+            volume, stream = active_pool(handle, pool).storageVolLookupByName(name), handle.newStream(0)
+            volume.upload(stream, offset, 0, 0)
+            return volume, stream
 
-        conn.call(start, self._what)
+        self._volume, self._stream = conn.call(start, self._what)
 
     def write(self, buffers: Sequence[bytes]) -> None:
         """Send bytes. Raises PoolFull when there is no room any more, or another VirtError; then abort."""
@@ -148,9 +146,13 @@ class Writer:
     def finish(self) -> None:
         """Have libvirt confirm all that was sent. Raises PoolFull when it is not all there, or another VirtError."""
         rest = self._last.noted(self._pieces.rest())
-        self.conn.call(partial(_send, self._stream, rest, self._what), self._what, timeout_s=BATCH_TIMEOUT_S)
-        self.conn.call(lambda _handle: self._stream.finish(), self._what, timeout_s=FINISH_TIMEOUT_S)
-        self._last.require(self.conn, self._pool, self._name)
+
+        def work(handle: libvirt.virConnect) -> None:
+            _send(self._stream, rest, self._what, handle)
+            self._stream.finish()
+
+        self.conn.call(work, self._what, timeout_s=FINISH_TIMEOUT_S)
+        self._last.require(self.conn, self._pool, self._volume)
 
     def abort(self) -> None:
         """Stop, so that libvirt lets go of the volume. What was sent may be in it."""
@@ -182,12 +184,13 @@ class _Last:
             self._end += len(message)
             yield message
 
-    def require(self, conn: Connection, pool: str, name: str) -> None:
+    def require(self, conn: Connection, pool: str, volume: libvirt.virStorageVol) -> None:
         """Raise PoolFull when they are not in the volume."""
         if not self._bytes:
             return
+        name = volume.name()
         try:
-            found = b"".join(download(conn, pool, name, offset=self._at, length=len(self._bytes)))
+            found = conn.call(partial(_read, volume, self._at, len(self._bytes)), f"read volume {name}")
         except (HostUnreachable, HostTimeout):
             raise
         except NotSupported:  # not every type of pool can be read
@@ -241,6 +244,20 @@ def _stream(conn: Connection, what: str) -> Iterator[libvirt.virStream]:
         with suppress(VirtError):  # broken or finished already; the first error is the one to tell
             conn.call(lambda _handle: stream.abort(), what)
         raise
+
+
+def _read(volume: libvirt.virStorageVol, offset: int, length: int, handle: libvirt.virConnect) -> bytes:
+    """A few bytes, fewer where the volume ends before."""
+    stream = handle.newStream(0)
+    try:
+        volume.download(stream, offset, length, 0)
+        found = _receive(stream, f"read volume {volume.name()}")
+        stream.finish()
+    except BaseException:
+        with suppress(libvirt.libvirtError):
+            stream.abort()
+        raise
+    return found
 
 
 def _receive(stream: libvirt.virStream, what: str) -> bytes:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 from .protocol import Checksum
@@ -24,6 +25,9 @@ class Sink(Protocol):
     """Where the bytes go: a part file, or a stream of libvirt's. `batch_bytes` is how much it likes to get at once."""
 
     batch_bytes: int
+
+    def begin(self, at: int) -> None:
+        """Make ready for bytes that belong at `at`: called once, when the first ones have come. Blocking."""
 
     def write(self, buffers: Sequence[bytes], at: int) -> None:
         """Write all of it at `at`. Blocking. Raises Discarded, OSError or VirtError."""
@@ -57,6 +61,8 @@ async def store(receive: Receive, part: Sink, *, offset: int, size: int, checksu
                 break
             more = message.get("more_body", False)
             if chunk := message.get("body", b""):
+                if end == offset:
+                    writes.append(write_after(None, partial(part.begin, offset)))
                 end += len(chunk)
                 if end > size:
                     raise Overrun

@@ -62,6 +62,9 @@ class Part:
             return False
         return True
 
+    def begin(self, at: int) -> None:
+        """Nothing: it is open already."""
+
     def write(self, buffers: Sequence[bytes], at: int) -> None:
         """Write all of it at `at`. Raises OSError, or Discarded when the upload was cancelled meanwhile."""
         left: list[bytes | memoryview] = list(buffers)

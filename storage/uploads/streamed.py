@@ -1,8 +1,8 @@
 """Uploads into pools that only libvirt reaches: of other hosts, and of other types than directories.
 
 The bytes of a request go through libvirt's stream straight into the volume. What libvirt has confirmed is in the row
-(`streamed_bytes`): a stream is finished and begun anew every COMMIT_BYTES, and every COMMIT_S over a slow line, so that
-whatever dies loses no more than that. This is the one place where a web process calls libvirt, as consoles are for
+(`streamed_bytes`): a stream is finished and begun anew at the end of a request, and every COMMIT_S or COMMIT_BYTES, so
+that whatever dies loses no more than that. This is the one place where a web process calls libvirt, as consoles are for
 theirs; it does so in threads.
 """
 
@@ -16,7 +16,6 @@ from threading import Lock
 from typing import Self
 
 from django.conf import settings
-from django.db import close_old_connections
 from django.utils.translation import gettext as _
 
 from hosts.models import Host
@@ -31,7 +30,7 @@ from virt.pools import refresh_pool
 
 from .body import Discarded
 from .errors import StorageFailed, no_space
-from .threads import start_writing
+from .threads import among_rows, start_writing
 
 COMMIT_BYTES, COMMIT_S = 64 * 1024 * 1024, 1.0
 IDLE_S = 20.0  # a connection waits for the next request of the same browser: making one takes longer than its bytes
@@ -74,12 +73,13 @@ class StreamedPart:
         self.size = self._upload.streamed_bytes or 0
         return True
 
+    def begin(self, at: int) -> None:
+        """Open the volume for bytes that belong at `at`. Raises HostUnreachable, HostTimeout or VirtError."""
+        self._writer = self._writer or self._open(at)
+
     def write(self, buffers: Sequence[bytes], at: int) -> None:
         """Send bytes that belong at `at`, which is where the last ones ended. Raises Discarded or VirtError."""
-        if self._writer is None:
-            self._line = self._line or _lines.take(self._upload.pool.host)
-            name, pool = self._upload.name, self._upload.pool.name
-            self._writer, self._begun = transfer.Writer(self._line.connection, pool, name, offset=at), time.monotonic()
+        self._writer = self._writer or self._open(at)
         self._writer.write(buffers)
         if self._writer.written >= COMMIT_BYTES or time.monotonic() - self._begun > COMMIT_S:
             self._confirm()
@@ -106,6 +106,11 @@ class StreamedPart:
             os.close(self._lock)
             self._lock = None
 
+    def _open(self, at: int) -> transfer.Writer:
+        self._line = self._line or _lines.take(self._upload.pool.host)
+        self._begun = time.monotonic()
+        return transfer.Writer(self._line.connection, self._upload.pool.name, self._upload.name, offset=at)
+
     def _confirm(self) -> None:
         if self._writer is None:
             return
@@ -123,13 +128,10 @@ class StreamedPart:
         self._note(min(size, self.size))
 
     def _note(self, size: int) -> None:
-        try:
-            mine = Upload.objects.filter(pk=self._upload.pk, state=Upload.State.RECEIVING)
-            if not mine.update(streamed_bytes=size):
-                raise Discarded
-            self.size = size
-        finally:
-            close_old_connections()
+        mine = Upload.objects.filter(pk=self._upload.pk, state=Upload.State.RECEIVING)
+        if not among_rows(lambda: mine.update(streamed_bytes=size)):
+            raise Discarded
+        self.size = size
 
 
 def create(upload: Upload) -> None:

@@ -20,17 +20,22 @@ _bytes = ThreadPoolExecutor(16, "upload-bytes")  # apart, so that no slow disk k
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function that uses the database or the helper."""
     context = copy_context()  # the language, and who asks
+    return await asyncio.get_running_loop().run_in_executor(_rows, context.run, _keeping, function, args, kwargs)
 
-    def work() -> T:
+
+def among_rows(function: Callable[[], T]) -> T:
+    """Call a function that uses the database, from a thread that only writes: those keep no connections to it."""
+    return _rows.submit(_keeping, function, (), {}).result()
+
+
+def _keeping(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+    close_old_connections()
+    try:
+        return function(*args, **kwargs)
+    finally:
+        if connection.close_at is not None:
+            connection.close_at = max(connection.close_at, time.monotonic() + KEPT_S)
         close_old_connections()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            if connection.close_at is not None:
-                connection.close_at = max(connection.close_at, time.monotonic() + KEPT_S)
-            close_old_connections()
-
-    return await asyncio.get_running_loop().run_in_executor(_rows, context.run, work)
 
 
 def start_writing(function: Callable[[], T]) -> "asyncio.Future[T]":

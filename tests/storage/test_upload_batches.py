@@ -20,10 +20,15 @@ class Sink:
 
     def __init__(self, *, fails_at: int | None = None, takes_s: float = 0.002) -> None:
         self.fails_at, self.takes_s = fails_at, takes_s
-        self.content, self.batches, self.is_settled = bytearray(), 0, False
+        self.content, self.batches, self.is_begun, self.is_settled = bytearray(), 0, False, False
         self._busy = threading.Lock()
 
+    def begin(self, at: int) -> None:
+        assert (self.is_begun, at, self.batches) == (False, 0, 0)
+        self.is_begun = True
+
     def write(self, buffers: Sequence[bytes], at: int) -> None:
+        assert self.is_begun
         assert self._busy.acquire(blocking=False), "two writes at once"
         try:
             time.sleep(self.takes_s)
