@@ -19,6 +19,7 @@ from virt.pool_xml import FIELDS, check_edited, stable_xml
 from . import pooling
 from .models import Pool
 from .pool_forms import LookForm, PoolForm, WarningForm, XmlForm, hosts_to_administer, secret_choices, type_choices
+from .rules import DELETING_POOLS
 from .shell import virsh
 
 
@@ -67,7 +68,8 @@ def pool_look(request: HttpRequest) -> HttpResponse:
     if host is None:
         raise Http404
     kind = request.POST.get("type", "")
-    job = pooling.find_sources(host, kind, by=user, server=request.POST.get("server", "").strip())
+    where = {name: request.POST.get(name, "").strip() for name in ("server", "initiator")}
+    job = pooling.find_sources(host, kind, by=user, **where)
     return redirect(f"{reverse('storage:pool_new')}?{urlencode({'host': host.pk, 'type': kind, 'job': job.pk})}")
 
 
@@ -125,7 +127,7 @@ def pool_delete(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("storage:pools")
     context = {
         "pool": pool,
-        "volume_count": pool.volumes.filter(missing_since=None).count(),
+        "volume_count": pool.volumes.filter(missing_since=None).count() if pool.type in DELETING_POOLS else 0,
         "confirm_title": _("Delete the pool %(name)s") % {"name": pool.name},
         "confirm_button": _("Delete %(name)s") % {"name": pool.name},
         "confirm_name": "" if pool.missing_since else pool.name,

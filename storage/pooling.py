@@ -17,7 +17,7 @@ from hosts.services import require_enabled
 from jobs.live import publish
 from jobs.models import Job, Ref
 from virt.errors import Invalid, NotSupported, PoolExists, PoolNotFound, VolumeInUse, WrongState
-from virt.pool_types import DISCOVERABLE
+from virt.pool_types import DISCOVERABLE, NOBODY
 from virt.pool_xml import FIELDS, PoolSpec, check_edited
 
 from . import pool_tasks
@@ -80,7 +80,7 @@ def find_sources(host: Host, pool_type: str, *, by: User, server: str = "", init
         raise Invalid(_("Nothing can be looked for with pools of that type."), field="type")
     if pool_type in ("netfs", "iscsi", "iscsi-direct") and not server:
         raise Invalid(_("Say on which machine to look."), field="host")
-    optional = {"initiator": initiator or "iqn.2000-01.org.example:look"} if pool_type == "iscsi-direct" else {}
+    optional = {"initiator": initiator or NOBODY} if pool_type in ("iscsi", "iscsi-direct") else {}
     # What is given is checked as for a pool.
     probe = {"netfs": {"directory": "/", "path": "/mnt"}, "iscsi": {"target": "x"}, "iscsi-direct": {"target": "x"}}
     if pool_type in probe:

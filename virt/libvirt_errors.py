@@ -65,6 +65,10 @@ _PARTITION_STAYS: Meaning = (
     "libvirt deletes partitions only where the pool names the disk by its kernel name and that ends in a letter, as "
     "/dev/sdb does. Delete it on the host with parted, then refresh the pool",
 )
+_CHAP_REFUSED: Meaning = (
+    PermissionRefused,
+    "the iSCSI target refuses the login. Check the user name of the pool and the value of its secret",
+)
 _NO_INITIATOR: Meaning = (
     NotSupported,
     "its kernel has no iSCSI initiator (iscsi_tcp). Load the module, or use a pool of the type iscsi-direct",
@@ -143,6 +147,12 @@ _BY_TEXT: list[tuple[str, Meaning]] = [
         (PoolFull, "its partition table has room for four partitions, which are there. Delete one, or use gpt"),
     ),
     (r"parted \S+ rm --script p\d+|did not start with parent pool source device name", _PARTITION_STAYS),
+    (r"failed to log in to target.*authentication", _CHAP_REFUSED),
+    (
+        "failed to log in to target.*not found",
+        (WrongState, "its iSCSI server has no such target. Look which there are"),
+    ),
+    ("failed to connect: ", (WrongState, "its iSCSI server does not answer. Check its name or address and the port")),
     (r"iscsi driver .* is not loaded|could not insert module .*iscsi", _NO_INITIATOR),
     (r"cannot execute binary .*/(parted|parthelper)|cannot find 'parted'", _no_tool("parted")),
     (r"cannot execute binary .*/(z(fs|pool))", _no_tool("zfsutils-linux")),

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from virt.connection import Connection
 from virt.errors import NotSupported
-from virt.pool_xml import FIELDS
+from virt.pool_xml import FIELDS, host_elements
 from virt.xmltree import E, Element, attribute, dump, parse, text
 
 DISCOVER_TIMEOUT_S = 60.0  # a file server that does not answer
+NOBODY = "iqn.2000-01.org.example:look"  # as whom an iSCSI server is asked when nobody said
 DISCOVERABLE = ("netfs", "logical", "iscsi", "iscsi-direct", "scsi")
 
 
@@ -34,6 +35,7 @@ class FoundSource:
     directory: str = ""
     source_name: str = ""
     target: str = ""
+    initiator: str = ""
     adapter: str = ""
     format: str = ""
 
@@ -69,23 +71,22 @@ def find_sources(conn: Connection, pool_type: str, *, host: str = "", initiator:
     if pool_type == "scsi":
         return _adapters(conn)
     source: Element = E.source()
-    if host:
-        source.append(E.host(name=host))
-    if initiator:
-        source.append(E.initiator(E.iqn(name=initiator)))
+    source.extend(host_elements(host))
+    if initiator or pool_type == "iscsi-direct":
+        source.append(E.initiator(E.iqn(name=initiator or NOBODY)))
     xml = dump(source) if len(source) else None
     found = conn.call(
         lambda handle: handle.findStoragePoolSources(pool_type, xml, 0),
         f"look for sources of {pool_type} pools",
         timeout_s=DISCOVER_TIMEOUT_S,
     )
-    return [_source(pool_type, each, host) for each in parse(found).iterfind("source")]
+    return [_source(pool_type, each, host, initiator) for each in parse(found).iterfind("source")]
 
 
-def _source(pool_type: str, source: Element, host: str) -> FoundSource:
+def _source(pool_type: str, source: Element, host: str, initiator: str) -> FoundSource:
     directory, name = attribute(source, "dir", "path"), text(source, "name")
     target = attribute(source, "device", "path") if pool_type.startswith("iscsi") else ""
-    where = attribute(source, "host", "name") or host
+    where = _server(source) or host
     label = " ".join(filter(None, (name, directory, target)))
     return FoundSource(
         label=f"{where}: {label}" if where else label,
@@ -93,8 +94,17 @@ def _source(pool_type: str, source: Element, host: str) -> FoundSource:
         directory=directory,
         source_name=name if pool_type in ("logical", "gluster") else "",
         target=target,
+        initiator=initiator,
         format=attribute(source, "format", "type") if pool_type == "netfs" else "",
     )
+
+
+def _server(source: Element) -> str:
+    """As `PoolSpec.host` has it."""
+    name, port = attribute(source, "host", "name"), attribute(source, "host", "port")
+    if not port or port == "0":
+        return name
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
 
 def _adapters(conn: Connection) -> list[FoundSource]:

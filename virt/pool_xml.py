@@ -105,14 +105,12 @@ class PoolSpec:
                 raise Invalid("This is needed for a pool of that type.", field=name)
             if value:
                 _CHECKS[name](value, name)
-        if self.type == "iscsi" and bool(self.auth_user) != bool(self.auth_secret):
+        if self.type in ("iscsi", "iscsi-direct") and bool(self.auth_user) != bool(self.auth_secret):
             raise Invalid("A login has a name and a secret: give both or none.", field="auth_user")
 
     def _source(self) -> Element:
         source: Element = E.source()
-        for host in filter(None, self.host.split(",")):
-            name, port = _split_port(host.strip())
-            source.append(E.host(name=name, **({"port": port} if port else {})))
+        source.extend(host_elements(self.host))
         if self.target:
             source.append(E.device(path=self.target))
         for device in filter(None, self.device.split(",")):
@@ -141,6 +139,15 @@ class PoolSpec:
             if value:
                 permissions.append(E(tag, value))
         return permissions
+
+
+def host_elements(hosts: str) -> list[Element]:
+    """The <host> of each machine in a list with commas, its port behind a colon where it is not the usual one."""
+    found = []
+    for host in filter(None, hosts.split(",")):
+        name, port = _split_port(host.strip())
+        found.append(E.host(name=name, **({"port": port} if port else {})))
+    return found
 
 
 def stable_xml(xml: str) -> str:

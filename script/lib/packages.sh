@@ -5,7 +5,7 @@ DEBIAN_PACKAGES="ca-certificates libvirt-daemon-system libvirt-clients libvirt-d
   dnsmasq-base iptables dmidecode netcat-openbsd redis-server osinfo-db openssh-client libsasl2-modules iproute2 procps
   python3 python3-dev python3-venv gcc pkg-config gettext acl gpgv"
 DEBIAN_TEST_PACKAGES="chromium xorriso cpio mtools kmod isolinux syslinux-common busybox-static binutils curl openssh-server gnutls-bin
-  postgresql gpg gpg-agent"
+  postgresql gpg gpg-agent parted tgt libvirt-daemon-driver-storage-iscsi-direct"
 
 RHEL_PACKAGES="libvirt-daemon-kvm libvirt-client libvirt-devel rrdtool-devel qemu-kvm qemu-img edk2-ovmf swtpm swtpm-tools
   dnsmasq iptables-nft dmidecode nmap-ncat osinfo-db openssh-clients cyrus-sasl-md5 cyrus-sasl-scram iproute procps-ng
@@ -35,10 +35,13 @@ rhel_packages() {
 }
 
 install_debian() {
-  local packages=$1 quiet_redis=false
-  # The package would start a Redis for everybody on this machine; kvmweb runs a private one.
-  if has_systemd && [[ " $packages " == *" redis-server "* ]]; then quiet_redis=true; fi
-  if $quiet_redis; then systemctl mask --runtime --quiet redis-server.service; fi
+  local packages=$1 unit quiet=()
+  # These packages would start a server for everybody on this machine; kvmweb and its tests run private ones.
+  if has_systemd; then
+    if [[ " $packages " == *" redis-server "* ]]; then quiet+=(redis-server.service); fi
+    if [[ " $packages " == *" tgt "* ]]; then quiet+=(tgt.service); fi
+  fi
+  for unit in "${quiet[@]}"; do systemctl mask --runtime --quiet "$unit"; done
   if [[ " $packages " == *" postgresql "* ]]; then
     # Only its programs are wanted (tests/lab/with-postgres), no database server of the system.
     mkdir -p /etc/postgresql-common/createcluster.d
@@ -51,10 +54,10 @@ install_debian() {
   step "Installing Debian packages (this can take some minutes): $packages" \
     "Repair it with: apt-get -f install, then try again." \
     apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 install $packages
-  if $quiet_redis; then
-    systemctl unmask --runtime --quiet redis-server.service
-    systemctl disable --quiet redis-server.service
-  fi
+  for unit in "${quiet[@]}"; do
+    systemctl unmask --runtime --quiet "$unit"
+    systemctl disable --quiet "$unit"
+  done
 }
 
 # install_packages [test]: install what is missing; nothing is asked of the network when nothing is.

@@ -1,4 +1,6 @@
-"""A whole disk as a pool: its partitions are volumes, which the kernel names. libvirt's driver is real, the disk a loop."""
+"""A whole disk as a pool: its partitions are volumes, which the kernel names. libvirt's driver is real, the disk a
+loop device.
+"""
 
 import shutil
 import subprocess
@@ -7,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from hosts.models import Host
 from jobs.models import Job
 from storage import copying, pooling, services
 from storage.models import Pool, Volume
 from tests.storage.conftest import run
-from virt import partitions
+from tests.virt.daemon import private_daemon
+from virt import partitions, pools
 from virt.errors import Invalid, NotSupported, PoolFull
 from virt.pool_xml import PoolSpec
 
@@ -51,6 +55,15 @@ def make(local_host, admin, virsh):
     yield create
     virsh("pool-destroy", name, check=False)
     virsh("pool-undefine", name, check=False)
+
+
+@pytest.fixture
+def host_without_parted(db, directory):
+    """A libvirtd of the tests' own, which does not find it where it looks for programs."""
+    if shutil.which("parted", path="/usr/bin:/bin"):
+        pytest.skip("disk: parted is where libvirtd needs its other programs from, so it cannot be hidden")
+    with private_daemon(directory, path="/usr/bin:/bin") as daemon:
+        yield Host.objects.create(name="bare", uri=daemon.uri, state=Host.State.CONNECTED)
 
 
 def table(disk: str) -> list[list[str]]:
@@ -169,3 +182,16 @@ def test_a_disk_whose_name_ends_in_a_digit_keeps_its_partitions(make, disk, admi
     with local_host.connect() as conn, pytest.raises(partitions.OtherName) as other:
         partitions.create_partition(conn, pool.name, "loopx", 8 * MIB)
     assert (other.value.name, other.value.exists) == (f"{Path(disk).name}p2", True)
+
+
+def test_a_host_without_parted_is_told_so(host_without_parted, admin, directory):
+    device = directory / "device"
+    with device.open("wb") as file:
+        file.truncate(16 * MIB)
+    device.chmod(0o666)
+    spec = PoolSpec(name="kvt-bare", type="disk", device=str(device), format="gpt")
+    job = run(pooling.create_pool(host_without_parted, spec, by=admin, build="build"))
+    assert (job.status, job.error_code) == ("failed", "not_supported"), job.error_details
+    assert "Install parted" in job.error
+    with host_without_parted.connect() as conn:
+        assert pools.list_pools(conn) == []

@@ -17,8 +17,8 @@ START_TIMEOUT_S = 30
 
 
 class PrivateDaemon:
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, path: str) -> None:
+        self._directory, self._path = directory, path
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = directory / "run/libvirt/libvirt-sock"
         self.uri = f"qemu+unix:///session?socket={self.socket}"
@@ -46,7 +46,7 @@ class PrivateDaemon:
         home = str(self._directory / "home")
         self._process = subprocess.Popen(
             [shutil.which("libvirtd", path=f"{os.environ['PATH']}:/usr/sbin") or "libvirtd", "--timeout", "900"],
-            env={"PATH": "/usr/bin:/bin:/usr/sbin", "HOME": home, "XDG_RUNTIME_DIR": str(self._directory / "run")},
+            env={"PATH": self._path, "HOME": home, "XDG_RUNTIME_DIR": str(self._directory / "run")},
             user=account.pw_uid if os.geteuid() == 0 else None,
             group=account.pw_gid if os.geteuid() == 0 else None,
             extra_groups=[] if os.geteuid() == 0 else None,
@@ -67,8 +67,9 @@ class PrivateDaemon:
 
 
 @contextmanager
-def private_daemon(directory: Path) -> Iterator[PrivateDaemon]:
-    daemon = PrivateDaemon(directory)
+def private_daemon(directory: Path, *, path: str = "/usr/bin:/bin:/usr/sbin") -> Iterator[PrivateDaemon]:
+    """Run one, which finds its programs in `path`."""
+    daemon = PrivateDaemon(directory, path)
     daemon.start()
     try:
         yield daemon
