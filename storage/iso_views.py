@@ -45,7 +45,7 @@ def iso(request: HttpRequest, pk: int) -> HttpResponse:
     context = {"line": iso_lines(actor(request), [found])[0], "guests": guests, "more_guests": more}
     context |= {"icons": static("icons.svg"), "tree": tree_card(request, found)}
     context |= {"same": same_elsewhere(actor(request), found)[:50], "kept": kept_copies(found)}
-    context["current"] = current_card(found)
+    context["current"] = current_card(actor(request), found)
     context["signer"] = SignerKey.objects.filter(fingerprint=found.signed_by).first() if found.signed_by else None
     template = "storage/_iso.html" if request.headers.get("HX-Request") else "storage/iso.html"
     return render(request, template, context)

@@ -19,7 +19,8 @@ from accounts.models import User
 from hosts.models import Host
 from jobs.models import Job, JobObject
 
-from .models import FormerImage, Iso, KeptImage, Pool, Volume
+from .current.models import FormerImage, KeptImage
+from .models import Iso, Pool, Volume
 from .rules import (
     DELETING_POOLS,
     FILE_POOLS,

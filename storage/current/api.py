@@ -9,9 +9,10 @@ from ninja import Field, Router, Schema, Status
 from accounts.rest import ERRORS, Problem, actor
 from jobs.models import Job
 from jobs.rest import JobOut, accepted
-from storage.models import Iso, KeptImage
+from storage.models import Iso
 
 from . import services
+from .models import KeptImage
 
 router = Router(tags=["isos"])
 

@@ -4,8 +4,10 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from hosts.models import Host
 from jobs.models import Job, JobObject
-from storage.models import FormerImage, ImageCopy, Volume
+from storage.models import ImageCopy, Volume
 from storage.rules import unused
+
+from .models import FormerImage
 
 
 def removable(*, but: int = 0) -> QuerySet[FormerImage]:

@@ -15,12 +15,12 @@ from jobs.tasks import RunningJob
 from storage.catalogue import Current, Entry, is_older
 from storage.fetching.unpack import name_from
 from storage.images import being_written
-from storage.models import FormerImage, ImageCopy, Iso, KeptImage, Pool
+from storage.models import ImageCopy, Iso, Pool
 from storage.signers.models import spaced
 from storage.signers.verify import SignatureWrong
 from virt.errors import Invalid, UserError, WrongState
 
-from .models import next_day
+from .models import FormerImage, KeptImage, next_day
 
 SEEN_AT_MOST = 50
 

@@ -10,11 +10,12 @@ from jobs.live import publish
 from jobs.models import Job, Ref
 from storage import catalogue
 from storage.fetching.tasks import fetch_image
-from storage.models import Iso, KeptImage
+from storage.models import Iso
 from storage.rules import check_active
 from virt.errors import WrongState
 
 from . import keeping
+from .models import KeptImage
 
 
 @transaction.atomic

@@ -16,13 +16,13 @@ from storage import catalogue, media
 from storage.content import Progress
 from storage.images import refs
 from storage.inventory import refresh_pool
-from storage.models import FormerImage, Iso, KeptImage, Pool
+from storage.models import Iso, Pool
 from storage.tasks import delete_volume
 from virt.errors import UserError, VolumeInUse, WrongState
 
 from . import keeping
 from .formers import removable
-from .models import next_day
+from .models import FormerImage, KeptImage, next_day
 
 log = structlog.get_logger(__name__)
 VENDORS_AT_ONCE = 20

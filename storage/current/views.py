@@ -9,11 +9,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.models import User
 from accounts.rest import actor
 from storage import catalogue
-from storage.models import FormerImage, Iso, KeptImage
+from storage.models import Iso
 from virt.errors import UserError
 
 from . import keeping, services
 from .forms import KeepForm
+from .models import FormerImage, KeptImage
 
 
 @require_http_methods(["GET", "POST"])
@@ -50,20 +51,16 @@ def ask(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(found)
 
 
-def current_card(iso: Iso) -> dict[str, Any] | None:
-    """What the page of an image shows of its being kept current; None for one that nobody can keep so."""
+def current_card(user: User, iso: Iso) -> dict[str, Any] | None:
+    """What the page of an image shows `user` of its being kept current; None for one that nobody can keep so."""
     kept = KeptImage.objects.filter(iso=iso).select_related("created_by", "job").first()
     former = FormerImage.objects.filter(iso=iso).select_related("kept__iso__volume").first()
     entry = next((entry for entry in catalogue.entries() if entry.key == iso.entry and entry.list), None)
     if kept is None and former is None and (entry is None or iso.volume.missing_since):
         return None
-    newer = keeping.find(iso.volume.pool, iso.entry) if kept is None and former is None else None
-    return {
-        "kept": kept,
-        "entry": entry,
-        "newer": former.kept.iso if former else newer.iso if newer else None,
-        "goes": former is not None,
-    }
+    other = former.kept if former else keeping.find(iso.volume.pool, iso.entry)
+    newer = Iso.objects.permitted(user, "view").filter(pk=other.iso_id).first() if other and not kept else None
+    return {"kept": kept, "newer": newer, "is_former": former is not None}
 
 
 def kept_entries(user: User) -> dict[str, list[KeptImage]]:

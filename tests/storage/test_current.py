@@ -16,10 +16,11 @@ from storage import catalogue
 from storage.copies import services as copies
 from storage.copies import tasks as copy_tasks
 from storage.current import services, tasks
+from storage.current.models import FormerImage, KeptImage
 from storage.fetching import services as fetching
 from storage.fetching import tasks as fetch_tasks
 from storage.inventory import refresh_pool
-from storage.models import FormerImage, ImageCopy, Iso, KeptImage, Tree, Volume
+from storage.models import ImageCopy, Iso, Tree, Volume
 from storage.signers.models import SignerKey
 from tests.storage import web as webs
 from virt import volumes
