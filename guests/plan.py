@@ -14,7 +14,7 @@ from hosts.reaching.address import vnc_listen
 from hosts.services import require_enabled
 from networking.models import Bridge, Network
 from storage.models import Iso, Volume
-from storage.rules import FILE_POOLS
+from storage.rules import FILE_POOLS, NETWORK_POOLS
 from virt import validate
 from virt.errors import GuestExists, Invalid, WrongState
 from virt.new_guest import DiskSpec, GuestSpec, NicSpec, default_firmware, guest_xml, mac_address
@@ -265,7 +265,13 @@ def _disks(plan: GuestPlan) -> tuple[DiskSpec, ...]:
         is_block = plan.disk.pool.type not in FILE_POOLS
         return (DiskSpec(path=plan.disk.path, format=plan.disk.format, is_block=is_block, boot_order=order),)
     if plan.volume:
-        is_block = plan.volume.pool.type not in FILE_POOLS
+        pool = plan.volume.pool
+        if pool.type in NETWORK_POOLS:
+            named = DiskSpec(
+                path=None, format=plan.volume.format, pool=pool.name, volume=plan.volume.name, boot_order=order
+            )
+            return (named,)
+        is_block = pool.type not in FILE_POOLS
         disk = DiskSpec(
             path=plan.volume.path,
             format=plan.volume.format,

@@ -11,7 +11,7 @@ from accounts.models import User
 from hosts.models import Host
 from storage.checks import check_format
 from storage.models import Iso, Pool, Volume
-from storage.rules import FILE_POOLS, check_active, check_room, check_unused
+from storage.rules import DISKLESS_POOLS, FILE_POOLS, check_active, check_room, check_unused
 from virt import validate
 from virt.errors import Invalid, PoolFull
 from virt.types import OsTraits
@@ -72,6 +72,9 @@ def existing_volume(host: Host, volume_id: int | None, by: User) -> Volume | Non
         sentence = _("%(name)s is no disk that a guest could have: its format is %(format)s.")
         words = {"name": volume.name, "format": volume.format or _("unknown")}
         raise Invalid(sentence % words, field="volume")
+    if volume.pool.type in DISKLESS_POOLS:
+        sentence = _("%(name)s is in a pool of the type %(type)s, from which libvirt gives guests no disks.")
+        raise Invalid(sentence % {"name": volume.name, "type": volume.pool.type}, field="volume")
     check_active(volume.pool)
     check_unused(volume)
     return volume

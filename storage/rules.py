@@ -16,6 +16,7 @@ FILE_POOLS = frozenset({"dir", "fs", "netfs", "gluster", "vstorage"})  # the oth
 # What libvirt's drivers can do with volumes: the tables at the ends of its src/storage/storage_backend_*.c.
 READY_MADE_POOLS = frozenset({"iscsi", "iscsi-direct", "scsi", "mpath", "gluster"})  # the storage makes their volumes
 NETWORK_POOLS = frozenset({"rbd", "gluster", "iscsi-direct"})  # libvirt has no path and no stream for their volumes
+DISKLESS_POOLS = frozenset({"rbd", "gluster"})  # by their names in a pool libvirt gives no guest a disk of these
 RESIZING_POOLS = frozenset({"dir", "fs", "netfs", "vstorage", "rbd"})
 DELETING_POOLS = RESIZING_POOLS | {"logical", "disk", "zfs", "gluster"}
 WIPING_POOLS = RESIZING_POOLS | {"logical", "disk", "iscsi", "iscsi-direct", "scsi", "mpath"}

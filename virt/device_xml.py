@@ -24,6 +24,8 @@ class DiskSpec:
     """A disk of a guest. `path` is where the volume is (VolumeInfo.path); `bus` None takes what the system has drivers
     for.
 
+    A volume that only QEMU reaches, over the network, is named by `pool` and `volume`, as libvirt names
+    them, instead of the path.
     A cdrom with `path` None is an empty drive. An `encryption` of "luks" is opened with the passphrase that the host
     has for that path, or with the secret of the UUID `luks_secret`.
     """
@@ -37,6 +39,8 @@ class DiskSpec:
     boot_order: int | None = None
     encryption: str = ""
     luks_secret: str = ""
+    pool: str = ""
+    volume: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +70,15 @@ def disk_element(spec: DiskSpec, *, bus: str, target: str) -> Element:
         raise Invalid(f"A disk image can be {' or '.join(FORMATS)}, not {spec.format}.", field="format")
     if spec.device not in ("disk", "cdrom"):
         raise Invalid(f"A drive can be a disk or a cdrom, not {spec.device}.", field="device")
-    disk: Element = E.disk(type="block" if spec.is_block else "file", device=spec.device)
+    kind = "volume" if spec.volume else "block" if spec.is_block else "file"
+    disk: Element = E.disk(type=kind, device=spec.device)
     is_cdrom = spec.device == "cdrom"
     disk.append(E.driver(name="qemu", type="raw" if is_cdrom else spec.format))
     if not is_cdrom:
         disk[0].set("discard", "unmap")
-    if spec.path:
+    if spec.volume:
+        disk.append(E.source(pool=spec.pool, volume=spec.volume))
+    elif spec.path:
         source = source_element(spec.path, is_block=spec.is_block)
         if spec.encryption:
             source.append(luks_element(**_luks_secret(spec)))

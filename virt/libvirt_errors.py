@@ -65,6 +65,11 @@ _PARTITION_STAYS: Meaning = (
     "libvirt deletes partitions only where the pool names the disk by its kernel name and that ends in a letter, as "
     "/dev/sdb does. Delete it on the host with parted, then refresh the pool",
 )
+_NO_BLOCK_MODULE: Meaning = (
+    NotSupported,
+    "the host's QEMU lacks the module for a disk of that kind. Install qemu-block-extra (Debian) or "
+    "qemu-kvm-block-iscsi, -rbd … (RHEL) on it",
+)
 _CHAP_REFUSED: Meaning = (
     PermissionRefused,
     "the iSCSI target refuses the login. Check the user name of the pool and the value of its secret",
@@ -147,6 +152,7 @@ _BY_TEXT: list[tuple[str, Meaning]] = [
         (PoolFull, "its partition table has room for four partitions, which are there. Delete one, or use gpt"),
     ),
     (r"parted \S+ rm --script p\d+|did not start with parent pool source device name", _PARTITION_STAYS),
+    (r"module block-\S+ not found|unknown driver '(iscsi|rbd|gluster|ssh|nfs|curl)'", _NO_BLOCK_MODULE),
     (r"failed to log in to target.*authentication", _CHAP_REFUSED),
     (
         "failed to log in to target.*not found",

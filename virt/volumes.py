@@ -316,9 +316,11 @@ def _info(pool: str, volume: libvirt.virStorageVol) -> VolumeInfo:
 
 
 def _format(root: Element) -> str | None:
-    """Of a partition libvirt tells what it is marked for, not how it is read: as a raw disk."""
+    """Of a partition libvirt tells what it is marked for, of an iSCSI disk nothing: both are read as raw disks."""
     found = attribute(root, "target/format", "type")
-    return "raw" if found in _PARTITIONS else found or None
+    if found in _PARTITIONS or (not found and root.get("type") == "network"):
+        return "raw"
+    return found or None
 
 
 def _encryption(root: Element) -> str:

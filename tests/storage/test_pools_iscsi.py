@@ -8,16 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from guests import services as guest_services
+from guests import tasks as guest_tasks
+from guests.plan import NewGuest
+from guests.sheets import refresh_sheets
+from hosts.inventory import refresh_facts
 from hosts.models import Host
 from storage import copying, pooling, services
 from storage.downloads.source import find
 from storage.inventory import sync_kinds
 from storage.models import Pool, Volume
 from storage.secrets import services as secrets
+from tests.guests.test_encrypted import BOOT_SECTOR
 from tests.storage.conftest import run
 from tests.storage.targets import LOGIN, TARGET, iscsi_server
 from tests.virt.daemon import private_daemon
-from virt.errors import NotSupported
+from virt.errors import NotSupported, VolumeInUse
 from virt.pool_xml import PoolSpec
 
 pytestmark = pytest.mark.libvirt
@@ -27,8 +33,8 @@ US = "iqn.2020-01.com.example:kvt"
 
 @pytest.fixture(scope="module")
 def daemon():
-    """A libvirtd that was started after its drivers were installed."""
-    home = Path(tempfile.mkdtemp(prefix="kvmweb-test-iscsi-", dir="/var/tmp"))
+    """A libvirtd that was started after its drivers were installed. Paths of sockets below it are just short enough."""
+    home = Path(tempfile.mkdtemp(prefix="kvt-", dir="/var/tmp"))
     home.chmod(0o755)
     with private_daemon(home) as running:
         yield running
@@ -154,3 +160,38 @@ def test_a_login_with_a_secret(host, admin, name, tmp_path):
         late = run(services.start_pool(pool, by=admin))
         assert (late.status, late.error_code) == ("failed", "permission_refused"), late.error_details
         assert password not in pool.xml
+
+
+def test_a_guest_has_a_disk_of_the_server(host, server, admin, name, there):
+    """QEMU reads it over the network, where it has the module for that; else the reason is told, and none is left."""
+    job = run(pooling.create_pool(host, spec(name, server), by=admin))
+    volume = Volume.objects.get(pool=job.result["pool_id"], name="unit:0:0:2")
+    server.disk(2).write_bytes(BOOT_SECTOR.ljust(510, b"\0") + b"\x55\xaa" + bytes(8 * MIB - 512))
+    with host.connect() as conn:
+        refresh_facts(host, conn)
+        refresh_sheets(host, conn)
+    host.kvm_works, host.kvm_reason = False, "Guests are emulated in tests."
+    host.save()
+    guest = name[:9]
+    wanted = NewGuest(
+        name=guest, host=host.pk, vcpus=1, memory_mib=64, has_network=False, volume=volume.pk, disk_gib=None
+    )
+    made = guest_services.create_guest(guest_services.plan_guest(wanted, by=admin), by=admin)
+    guest_tasks.create_guest.run_here(made)
+    made.refresh_from_db()
+    if not list(Path("/usr/lib").glob("*/qemu/block-iscsi.so")):
+        assert (made.status, made.error_code) == ("failed", "not_supported"), made.error_details
+        assert "qemu-block-extra" in made.error
+        assert guest not in there("list", "--all")
+        return
+    try:
+        assert made.status == "succeeded", (made.error, made.error_details)
+        assert f"<source pool='{name}' volume='unit:0:0:2'" in there("dumpxml", guest)
+        with Path(there("ttyconsole", guest).strip()).open("rb", buffering=0) as port:
+            assert b"OPENED" in port.read(64)
+        assert list(volume.used_by.values_list("guest__name", flat=True)) == [guest]
+        with pytest.raises(VolumeInUse, match=guest):
+            services.wipe_volume(volume, by=admin)
+    finally:
+        there("destroy", guest, check=False)
+        there("undefine", guest, "--nvram", check=False)
