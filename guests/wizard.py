@@ -126,8 +126,9 @@ class NewGuestForm(ProblemForm):
         self._offer("iso", isos.filter(volume__pool__host=host).select_related("volume").order_by("volume__name"))
         self._offer("tree", published(user).order_by("volume__name"))
         volumes = Volume.objects.permitted(user, "configure").filter(pool__host=host, missing_since=None)
-        disks = volumes.filter(unused(), format__in=FORMATS, iso=None, capacity_bytes__gt=0)
-        disks = disks.exclude(pool__type__in=DISKLESS_POOLS).select_related("pool").order_by("name")
+        disks = volumes.filter(unused(), format__in=FORMATS, iso=None).exclude(pool__type__in=DISKLESS_POOLS)
+        disks = disks.exclude(pool__type="iscsi-direct", capacity_bytes=0)  # the server's controller
+        disks = disks.select_related("pool").order_by("name")
         self._offer("volume", disks)
         pools = pools_for(host, user) if host else []
         self._offer("pool", Pool.objects.filter(pk__in=[pool.pk for pool in pools]))
