@@ -13,6 +13,7 @@ from typing import Any
 
 from virt import image_guard, vhdx
 from virt.errors import NotImportable
+from virt.first_bytes import first_bytes
 from virt.xmltree import Element, parse
 
 Read = Callable[[int, int], bytes]
@@ -23,6 +24,8 @@ MAX_DISKS = 64
 _CONTROLLERS = {"5": "ide", "6": "scsi", "20": "sata"}  # CIM's resource types
 _UNITS = {"": 1, "byte": 1, "kilobytes": 2**10, "megabytes": 2**20, "gigabytes": 2**30}
 _EFI_PARTITION = bytes.fromhex("28732ac11ff8d211ba4b00a0c93ec93b")
+_RESERVED_PARTITION = bytes.fromhex("16e3c9e35c0bb84d817df92df00215ae")
+_NTFS = 0x07
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +64,13 @@ def inspect(read: Read, size: int, name: str) -> Appliance:
     image_guard.check_references(head, name)
     kind = image_guard.kind_of(head)
     if kind == "tar":
-        return _with_advice(_ova(read, size, name))
+        return _ova(read, size, name)
     if head.lstrip()[:5] == b"<?xml" and name.lower().endswith(".ovf"):
         raise NotImportable("An OVF alone has no disks in it. Export the machine as one OVA file, and bring that.")
     disk = _disk(read, name, 0, size, kind or _by_footer(read, size))
-    if disk.format == "vhdx":
-        head = vhdx.first_bytes(read, size, name)
-    firmware = _firmware(head) if disk.format in ("raw", "vhdx") else ""
-    return _with_advice(Appliance(name=name.rpartition(".")[0] or name, firmware=firmware, disks=[disk]))
+    start = first_bytes(read, size, disk.format)
+    found = Appliance(name=name.rpartition(".")[0] or name, firmware=_firmware(start), disks=[disk])
+    return _with_advice(found, start)
 
 
 def _disk(read: Read, name: str, offset: int, length: int, kind: str) -> FoundDisk:
@@ -120,12 +122,23 @@ def _by_footer(read: Read, size: int) -> str:
 
 def _firmware(head: bytes) -> str:
     if head[512:520] == b"EFI PART":
-        entries = head[1024 : 1024 + 128 * 128]
-        kinds = [entries[at : at + 16] for at in range(0, len(entries), 128)]
-        return "uefi" if _EFI_PARTITION in kinds else "bios"
+        return "uefi" if _EFI_PARTITION in _gpt_kinds(head) else "bios"
     if head[510:512] == b"\x55\xaa":
         return "uefi" if 0xEF in (head[446 + 16 * n + 4] for n in range(4)) else "bios"
     return ""
+
+
+def _is_windows(start: bytes) -> bool:
+    """Whether the partition table is one that Windows makes: with its reserved partition, or started from NTFS."""
+    if start[512:520] == b"EFI PART":
+        return _RESERVED_PARTITION in _gpt_kinds(start)
+    entries = [start[446 + 16 * n : 462 + 16 * n] for n in range(4)] if start[510:512] == b"\x55\xaa" else []
+    return any(entry[0] == 0x80 and entry[4] == _NTFS for entry in entries)
+
+
+def _gpt_kinds(start: bytes) -> list[bytes]:
+    entries = start[1024 : 1024 + 128 * 128]
+    return [entries[at : at + 16] for at in range(0, len(entries), 128)]
 
 
 # --- OVA --------------------------------------------------------------------------------------------------------------
@@ -183,16 +196,26 @@ def _described(root: Element, places: dict[str, tuple[str, int, int]], read: Rea
             raise NotImportable(f"The machine has more than {MAX_DISKS} disks.")
     if not found:
         raise NotImportable("The description names no disk that is in the archive.")
-    config = {_get(node, "key"): _get(node, "value") for node in _all(root, "Config")}
-    return Appliance(
+    start = first_bytes(_part(read, found[0].offset, found[0].length), found[0].length, found[0].format)
+    appliance = Appliance(
         name=_first(root, "Name")[:200],
         system=(_first(root, "OperatingSystemSection/Description") or _first(root, "Product"))[:200],
-        firmware="uefi" if config.get("firmware") == "efi" else "bios",
+        firmware=_said_firmware(root) or _firmware(start) or "bios",
         vcpus=_quantity(items, "3"),
         memory_mib=_quantity(items, "4"),
         nics=sum(item.get("ResourceType") == "10" for item in items),
         disks=found,
     )
+    return _with_advice(appliance, start)
+
+
+def _said_firmware(root: Element) -> str:
+    """As VMware or VirtualBox wrote it down; "" where they did not, which VMware leaves out for BIOS now and then."""
+    config = {_get(node, "key"): _get(node, "value") for node in _all(root, "Config")}
+    said = config.get("firmware") or next((_get(node, "type") for node in _all(root, "Firmware")), "")
+    if said.lower().startswith("efi"):
+        return "uefi"
+    return "bios" if said.lower() == "bios" else ""
 
 
 def _disk_of(
@@ -217,17 +240,21 @@ def _disk_of(
     return FoundDisk(**{**asdict(found), "capacity_bytes": found.capacity_bytes or said, "bus": bus})
 
 
-def _with_advice(found: Appliance) -> Appliance:
+def _with_advice(found: Appliance, start: bytes) -> Appliance:
+    """With what the description and the `start` of the first disk let expect."""
     warnings, words = [], f"{found.system} {found.name}".lower()
     bus = "virtio"
-    if "windows" in words or "win" in re.split(r"[^a-z]+", words):
+    if "windows" in words or "win" in re.split(r"[^a-z]+", words) or _is_windows(start):
         bus = "sata"
         warnings.append(
-            "Windows starts from virtio disks only when it has their drivers. Take SATA for the disk, install the "
-            "drivers of virtio-win in the guest, then change it."
+            "Windows starts from virtio disks only when it has their drivers. Choose its version as the system of the "
+            "guest: the disk is on SATA then. Change that once the drivers of virtio-win are installed in it."
         )
     elif any(disk.bus == "ide" for disk in found.disks):
-        warnings.append("Its disks were on IDE. An old system may lack the drivers of virtio: take SATA then.")
+        warnings.append(
+            "Its disks were on IDE. An old system may lack the drivers of virtio: choose the system of the guest, and it "
+            "gets disks that it knows."
+        )
     if found.firmware == "uefi":
         warnings.append("It starts by UEFI: choose UEFI as the firmware of the guest.")
     return Appliance(**{**found.__dict__, "suggested_bus": bus, "warnings": warnings})

@@ -19,8 +19,8 @@ HEADER_BYTES = 104
 MOST_L1_ENTRIES = 4 * 2**20  # QEMU's own limit is a table of 32 MiB
 _DATA_FILE, _EXTENDED_L2 = 1 << 2, 1 << 4
 _EXTENSION_DATA_FILE = 0x44415441
-_OFFSET_MASK = 0x00FFFFFFFFFFFE00
-_COMPRESSED, _READS_AS_ZERO = 1 << 62, 1
+OFFSET_MASK = 0x00FFFFFFFFFFFE00
+COMPRESSED, READS_AS_ZERO = 1 << 62, 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def read_disk(read: Read, header: Qcow2Header, start: int, end: int) -> Iterator
         if l1_index >= header.l1_entries:
             return
         (l1_entry,) = struct.unpack(">Q", _exactly(read, header.l1_offset + 8 * l1_index, 8))
-        table_at = l1_entry & _OFFSET_MASK
+        table_at = l1_entry & OFFSET_MASK
         if not table_at:
             continue
         table = struct.unpack(f">{per_table}Q", _exactly(read, table_at, header.cluster_bytes))
@@ -95,14 +95,22 @@ def read_disk(read: Read, header: Qcow2Header, start: int, end: int) -> Iterator
 
 
 def _cluster(read: Read, header: Qcow2Header, at: int, entry: int, start: int, end: int) -> Iterator[bytes]:
-    if entry & _COMPRESSED:
+    if entry & COMPRESSED:
         raise Invalid("The image is compressed, and what lies in it cannot be looked at from outside.")
-    offset = entry & _OFFSET_MASK
-    if entry & _READS_AS_ZERO or not offset:
+    offset = entry & OFFSET_MASK
+    if entry & READS_AS_ZERO or not offset:
         return
     low, high = max(start - at, 0), min(end - at, header.cluster_bytes)
     if low < high:
         yield read(offset + low, high - low)
+
+
+def packed_place(header: Qcow2Header, entry: int) -> tuple[int, int]:
+    """Offset and length in the file of the packed cluster that `entry` of a second table names."""
+    cluster_bits = header.cluster_bytes.bit_length() - 1
+    shift = 62 - (cluster_bits - 8)
+    at, more = entry & ((1 << shift) - 1), (entry >> shift) & ((1 << (cluster_bits - 8)) - 1)
+    return at, (more + 1) * 512 - at % 512
 
 
 def _extensions(read: Read, at: int, end: int) -> Iterator[tuple[int, bytes]]:

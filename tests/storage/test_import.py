@@ -13,6 +13,7 @@ from jobs.models import Job, JobUndo
 from storage.importing import services, tasks
 from storage.inventory import refresh_pool
 from storage.models import Iso, Volume
+from tests.virt.test_first_bytes import EFI, gpt, mbr
 from virt import appliance, disk_copy
 from virt.errors import Invalid, WrongState
 from virt.image_guard import ReferenceRefused
@@ -195,6 +196,27 @@ def test_windows_gets_its_warning_and_xml_reads_no_files(tmp_path, disk):
     head = b"KDMV".ljust(600, b"\0")
     with pytest.raises(ReferenceRefused):
         appliance.inspect(lambda offset, length: head[offset : offset + length], len(head), "x.vmdk")
+
+
+@pytest.mark.parametrize(
+    ("said", "start", "firmware"),
+    [
+        ('<vmw:Config vmw:key="firmware" vmw:value="efi"/>', mbr(0x83), "uefi"),
+        ('<vmw:Config vmw:key="firmware" vmw:value="bios"/>', gpt(EFI), "bios"),
+        ('<Machine><Hardware><Firmware type="EFI"/></Hardware></Machine>', mbr(0x83), "uefi"),  # VirtualBox
+        ("", gpt(EFI), "uefi"),
+        ("", mbr(0x83), "bios"),
+        ("", b"", "bios"),
+    ],
+)
+def test_the_firmware_is_that_of_the_description_or_of_the_first_disk(tmp_path, monkeypatch, said, start, firmware):
+    raw = tmp_path / "disk.raw"
+    raw.write_bytes(start.ljust(MIB, b"\0"))
+    monkeypatch.setitem(globals(), "OVF", OVF.replace('<vmw:Config vmw:key="firmware" vmw:value="efi"/>', said))
+    disk = convert(raw, tmp_path / "disk.vmdk", "vmdk", "-o", "subformat=streamOptimized")
+    content = ova(tmp_path / "x.ova", [disk]).read_bytes()
+    found = appliance.inspect(lambda offset, length: content[offset : offset + length], len(content), "x.ova")
+    assert (found.firmware, found.suggested_bus) == (firmware, "virtio")
 
 
 def test_a_cancelled_or_failed_import_leaves_nothing(
