@@ -4,7 +4,7 @@ from typing import Literal
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Field, Router, Schema
+from ninja import Field, Router, Schema, Status
 
 from accounts.rest import ERRORS, Problem, actor
 from guests.models import Guest
@@ -34,9 +34,10 @@ class ConsoleOut(Schema):
 
 
 @router.post("/{int:guest_id}/console", response={201: ConsoleOut, ERRORS: Problem})
-def open_console(request: HttpRequest, guest_id: int, body: ConsoleIn = DEFAULTS) -> tuple[int, services.Entrance]:
+def open_console(request: HttpRequest, guest_id: int, body: ConsoleIn = DEFAULTS) -> Status[services.Entrance]:
     """Get a ticket for a guest's console. Through its WebSocket come RFB (VNC) or the bytes of the serial port."""
     user = actor(request)
     guest = get_object_or_404(Guest.objects.permitted(user, "console").select_related("host"), pk=guest_id)
     session_key = request.session.session_key
-    return 201, services.issue_ticket(guest, by=user, session_key=session_key, kind=body.kind, view_only=body.view_only)
+    kind, view_only = body.kind, body.view_only
+    return Status(201, services.issue_ticket(guest, by=user, session_key=session_key, kind=kind, view_only=view_only))
