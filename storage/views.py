@@ -182,6 +182,7 @@ def volume_menu(request: HttpRequest, pk: int) -> HttpResponse:
 def volume_new(request: HttpRequest, pk: int) -> HttpResponse:
     """An empty volume; with ?backing=<id> one that lies on that volume."""
     found = _pool(request, pk, "create")
+    rules.check_makes(found)
     number = request.GET.get("backing", "")
     backing = _volume(request, int(number), "configure") if re.fullmatch("[0-9]{1,18}", number) else None
     form = VolumeForm(request.POST or None, pool=found, backing=backing)
