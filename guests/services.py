@@ -63,6 +63,8 @@ def create_guest(plan: GuestPlan, *, by: User, start: bool = True) -> Job:
                 graphics="vnc",
             )
             refs = [Ref("guest", guest.pk, guest.name, exclusive=True), Ref("host", plan.host.pk, plan.host.name)]
+            if plan.iso:
+                refs.append(Ref("iso", plan.iso.pk, plan.iso.name))
             if plan.tree and plan.tree.iso:
                 refs.append(Ref("iso", plan.tree.iso.pk, plan.tree.iso.name))
             if plan.volume:
@@ -158,7 +160,7 @@ def change_media(guest: Guest, target: str, iso: Iso | None, *, by: User) -> Job
         tasks.change_media,
         title=title % words,
         by=by,
-        objects=_about(guest),
+        objects=[*_about(guest), *([Ref("iso", iso.pk, iso.name)] if iso else [])],
         guest_id=guest.pk,
         target=target,
         path=iso.volume.path if iso else None,

@@ -34,7 +34,7 @@ class KeptOut(Schema):
     asked_at: datetime | None = Field(description="When the vendor was asked last.")
     ask_at: datetime = Field(description="When it is asked next, about.")
     problem: str = Field(description="Why the last question led to nothing, as a sentence; empty: all is well.")
-    job_id: int | None = Field(description="The last job that fetched it.")
+    job_id: int | None = Field(description="The job that fetches a newer one, or failed to.")
 
     @staticmethod
     def resolve_created_by(kept: KeptImage) -> str | None:

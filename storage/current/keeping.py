@@ -95,7 +95,7 @@ class Turn:
                 choose(row, keep_former=self._keep_former, by=self._job.row.created_by)
             row.iso, row.sha256, row.signed_by, row.problem = new, new.sha256, self._found.signed_by, ""
             row.seen = [*(each for each in row.seen if each != new.published), new.published][-SEEN_AT_MOST:]
-            row.asked_at, row.ask_at, row.job = timezone.now(), next_day(), self._job.row
+            row.asked_at, row.ask_at, row.job = timezone.now(), next_day(), None
             row.save()
             FormerImage.objects.filter(iso=new).delete()
             if former != new:

@@ -37,7 +37,8 @@ class KeptImage(models.Model):
     ask_at = models.DateTimeField(default=within_a_day, db_index=True)
     asked_at = models.DateTimeField(null=True, blank=True)
     problem = models.TextField(blank=True)  # why the last question led to nothing, as a sentence
-    job = models.ForeignKey("jobs.Job", models.SET_NULL, null=True, blank=True, related_name="+")  # the last fetch
+    # The job that asks and fetches, or did not get that far; None: the last one led to `iso`.
+    job = models.ForeignKey("jobs.Job", models.SET_NULL, null=True, blank=True, related_name="+")
 
     class Meta:
         ordering: ClassVar = ["pk"]

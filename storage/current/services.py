@@ -26,9 +26,8 @@ def keep_current(iso: Iso, *, by: User, keep_former: bool = False) -> KeptImage:
     "keep_current").
     """
     check_can_keep(iso)
-    new = KeptImage(iso=iso, pool=iso.volume.pool, entry=iso.entry, sha256=iso.sha256, signed_by=iso.signed_by)
-    new.seen = [iso.published]
-    kept = KeptImage.objects.select_for_update().filter(iso=iso).first() or new
+    known = {"iso": iso, "sha256": iso.sha256, "signed_by": iso.signed_by, "seen": [iso.published]}
+    kept, _made = KeptImage.objects.get_or_create(pool=iso.volume.pool, entry=iso.entry, defaults=known)
     keeping.choose(kept, keep_former=keep_former, by=by)
     kept.save()
     detail = "the former ones stay" if keep_former else ""

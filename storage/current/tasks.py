@@ -1,5 +1,6 @@
 """Asking vendors by itself, and the job that removes an image that a newer one has taken the place of."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -25,8 +26,8 @@ from .formers import removable
 from .models import FormerImage, KeptImage, next_day
 
 log = structlog.get_logger(__name__)
-VENDORS_AT_ONCE = 20
 REMOVED_AT_ONCE = 20
+ASKING_S = 120.0  # then the rest waits for the next time: where no vendor answers, each takes half a minute
 CLAIM = timedelta(hours=1)  # whoever dies in the middle leaves it to the next one after that
 DAY_S = 24 * 3600
 
@@ -35,8 +36,10 @@ DAY_S = 24 * 3600
 def look() -> None:
     """Ask the vendors whose turn it is, start the jobs that follow from that, and remove what nothing uses any more."""
     due = KeptImage.objects.filter(ask_at__lte=timezone.now()).order_by("ask_at").values_list("entry", flat=True)
-    for key in list(dict.fromkeys(due))[:VENDORS_AT_ONCE]:
-        _ask(key)
+    end = time.monotonic() + ASKING_S
+    for key in dict.fromkeys(due):
+        if time.monotonic() < end:
+            _ask(key)
     for former in removable().filter(try_at__lte=timezone.now())[:REMOVED_AT_ONCE]:
         _start_removal(former)
 
@@ -68,9 +71,10 @@ def _follow(kept: KeptImage, entry: catalogue.Entry, found: catalogue.Current) -
     from .services import fetch_newer  # the services start these tasks
 
     _check(kept)
-    newer = keeping.is_newer(kept, entry, found)
-    if newer:
+    if keeping.is_newer(kept, entry, found):
         fetch_newer(kept, by=kept.created_by)
+    else:
+        KeptImage.objects.filter(pk=kept.pk).update(job=None)  # one that failed is of no interest any more
     _note(kept, "")
 
 

@@ -21,7 +21,6 @@ from storage.fetching import services as fetching
 from storage.fetching import tasks as fetch_tasks
 from storage.inventory import refresh_pool
 from storage.models import ImageCopy, Iso, Tree, Volume
-from storage.signers.models import SignerKey
 from tests.storage import web as webs
 from virt import volumes
 from virt.errors import Invalid, WrongState
@@ -220,21 +219,6 @@ def test_a_vendor_that_is_away_or_behind_is_a_note_and_no_failed_job(vendor, jan
         refresh_pool(pool.host, conn, pool.name, rescan=True)
     assert a_day_later() == []
     assert "not in its pool any more" in KeptImage.objects.get().problem
-
-
-@pytest.mark.libvirt
-def test_unsigned_after_signed_is_refused(vendor, january, pool, admin, monkeypatch):
-    KeptImage.objects.update(signed_by="A" * 40)
-    vendor.publish(b"FebruarY" * 999)
-    assert a_day_later() == []
-    assert "not verified now" in KeptImage.objects.get().problem
-    job = run(services.fetch_newer(KeptImage.objects.get(), by=admin))
-    assert (job.status, job.error_code) == ("failed", "signature_wrong")
-    monkeypatch.setattr(catalogue, "entries", lambda: (vendor.entry._replace(signer="B" * 40),))
-    SignerKey.objects.create(fingerprint="B" * 40, data=b"")
-    assert a_day_later() == []
-    assert "is not signed" in KeptImage.objects.get().problem
-    assert files(pool) == {LATEST: b"January"}
 
 
 @pytest.mark.libvirt

@@ -7,11 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from accounts.permissions import NotAllowed
 from jobs.models import Job
 from storage import catalogue
+from storage.current import tasks as current_tasks
+from storage.current.models import KeptImage
+from storage.current.services import fetch_newer
 from storage.fetching import services, tasks
 from storage.models import Iso
 from storage.signers import keys, verify
@@ -182,6 +186,43 @@ def test_the_library_says_who_has_signed(people, vendor, web, pool, admin, clien
     client.patch(f"/api/v1/isos/{iso.pk}", {"sha256_expected": iso.sha256}, content_type="application/json")
     iso.refresh_from_db()
     assert iso.signed_by == ""  # somebody's word now
+
+
+@pytest.mark.libvirt
+def test_an_image_that_is_kept_current_never_becomes_an_unsigned_one(people, vendor, web, pool, admin, monkeypatch):
+    entry = catalogue.Entry(
+        "kvt", "Disc", "", "x86_64", "iso", web.url("/SHA256SUMS"), r"disc\.iso", signer=vendor.fingerprint
+    )
+    monkeypatch.setattr(catalogue, "entries", lambda: (entry,))
+
+    def publish(content, signer):
+        listed = f"{hashlib.sha256(content).hexdigest()} *disc.iso\n".encode()
+        web.files |= {"/disc.iso": content, "/SHA256SUMS": listed}
+        web.files.pop("/SHA256SUMS.gpg", None)
+        if signer:
+            web.files["/SHA256SUMS.gpg"] = signer.detached(listed)
+        KeptImage.objects.update(ask_at=timezone.now())
+        current_tasks.look()
+        return Job.objects.active().first()
+
+    publish(b"January" * 999, people[0])
+    assert run(services.fetch_entry(pool, "kvt", by=admin, keep_current=True)).status == "succeeded"
+    kept = KeptImage.objects.get()
+    assert (kept.signed_by, kept.iso.signed_by) == (vendor.fingerprint, vendor.fingerprint)
+    for signer in (None, people[1]):
+        assert publish(b"FebruarY" * 999, signer) is None
+        assert "Nothing was fetched" in KeptImage.objects.get().problem
+    delete_key(vendor, by=admin)
+    assert publish(b"FebruarY" * 999, people[0]) is None
+    assert "because that key is not known here any more" in KeptImage.objects.get().problem
+    job = run(fetch_newer(kept, by=admin))
+    assert (job.status, job.error_code) == ("failed", "signature_wrong")
+    assert [path.name for path in Path(pool.target_path).iterdir()] == ["disc.iso"]
+    add_keys(people[0].public, by=admin)
+    job = run(publish(b"FebruarY" * 999, people[0]))
+    assert job.status == "succeeded", job.error
+    kept.refresh_from_db()
+    assert (kept.iso_id, kept.iso.signed_by) == (job.result["iso_id"], vendor.fingerprint)
 
 
 @pytest.mark.django_db
