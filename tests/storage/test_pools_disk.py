@@ -132,7 +132,7 @@ def test_what_cannot_be_is_refused_with_its_reason(make, link, disk, admin, new_
     assert len(table(disk)) == 1
 
 
-def test_a_partition_is_read_written_over_and_copied_like_any_disk(make, link, admin, new_pool, virsh, tmp_path):
+def test_a_partition_is_written_over_and_copied_like_any_disk(make, link, admin, new_pool, virsh, tmp_path):
     pool, files = pool_of(make(link)), new_pool()
     made = run(services.create_volume(pool, "", 8 * MIB, "raw", by=admin))
     volume = Volume.objects.select_related("pool__host").get(pk=made.result["volume_id"])
