@@ -18,7 +18,9 @@ _QCOW2_DATA_FILE = 1 << 2
 _QCOW2_KNOWN = 0b11111  # dirty, corrupt, data file, compression type, extended L2
 _DESCRIPTOR_MAGIC = re.compile(rb"#\s*Disk\s*DescriptorFile", re.IGNORECASE)
 _EXTENT = re.compile(rb'^\s*(?:RW|RDONLY|NOACCESS)\s+\d+\s+\S+(?:\s+"([^"\n]*)")?', re.MULTILINE)
-_PARENT = re.compile(rb'parentFileNameHint\s*=|parentCID\s*=\s*(?!"?f{8})', re.IGNORECASE)
+_PARENT = re.compile(rb'parentFileNameHint|parentCID\s*=\s*(?!"?f{8})', re.IGNORECASE)
+# Wherever a VMDK's header says that its description is, QEMU and libvirt look for the image below it here.
+_PARENT_AT = slice(512, 512 + 20 * 512)
 
 
 _LIES_ON: dict[str, Callable[[bytes], bool]] = {
@@ -94,11 +96,13 @@ def _check_vmdk(head: bytes, name: str) -> None:
             f"{name} is only the description of a VMware disk: the data is in another file. "
             "Bring the machine as an OVA, or the file whose name ends in -flat.vmdk."
         )
+    if len(head) < 512:
+        raise ReferenceRefused(f"{name} is cut off inside its header. Get it again.")
     capacity, _grain, at, sectors = struct.unpack_from("<QQQQ", head, 12)
     described = head[at * 512 : (at + sectors) * 512] if at and sectors else b""
     if at and sectors and len(described) < min(sectors * 512, 512):
         raise ReferenceRefused(f"{name} hides its description behind its data. Export the machine as an OVA.")
-    if _PARENT.search(described):
+    if _PARENT.search(described) or b"parentFileNameHint" in head[_PARENT_AT]:
         raise _backed(name)
     # QEMU follows an embedded description's names only where the header itself has no size.
     if capacity == 0 or len(_EXTENT.findall(described)) > 1:

@@ -5,8 +5,10 @@ import gzip
 import ipaddress
 import lzma
 import os
+import struct
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from backports import zstd
@@ -146,6 +148,25 @@ def test_images_that_lead_to_other_files_are_refused(tmp_path):
         head = (tmp_path / name).read_bytes()[: image_guard.HEAD_BYTES]
         with pytest.raises(image_guard.ReferenceRefused, match=name):
             image_guard.check_references(head, name)
+
+
+@pytest.mark.parametrize("described_at", [0, 100])
+def test_a_vmdk_that_hides_its_parent_where_qemu_finds_it_is_refused(described_at):
+    header = struct.pack("<4sIIQQQQIQQQ", b"KDMV", 1, 3, 2048, 128, described_at, 20, 512, 21, 26, 128)
+    harmless = b"# Disk DescriptorFile\nversion=1\nparentCID=ffffffff\n".ljust(20 * 512, b"\0")
+    head = header.ljust(512, b"\0") + b'parentFileNameHint="/etc/shadow"\n'.ljust(99 * 512, b"\0") + harmless
+    with pytest.raises(image_guard.ReferenceRefused, match="lies on another image"):
+        image_guard.check_references(head, "disk.vmdk")
+
+
+@pytest.mark.parametrize(
+    "magic",
+    [b"KDMV", b"COWD", b"QFI\xfb\0\0\0\2", b"vhdxfile", b"conectix", b"QED\0", b"\0" * 64 + b"\x7f\x10\xda\xbe"],
+)
+def test_what_only_begins_like_an_image_breaks_nothing(magic):
+    for length in (len(magic), 71, 80, 511):
+        with suppress(image_guard.ReferenceRefused):
+            image_guard.check_references(magic.ljust(length, b"\0")[: max(length, len(magic))], "cut")
 
 
 @pytest.mark.parametrize("kind", ["raw", "qcow2", "vmdk", "vpc", "vhdx", "vdi"])
