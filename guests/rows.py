@@ -14,6 +14,7 @@ from accounts.models import User
 from accounts.permissions import may
 from hosts.models import Host
 from jobs.models import Job, JobObject
+from storage.rules import sum_of
 
 from .models import Disk, Guest, GuestQuerySet, Nic
 from .verbs import VERBS, offered
@@ -155,8 +156,8 @@ def _operable(pks: list[int], user: User) -> set[int]:
 
 def _disk_sizes(pks: list[int]) -> dict[int, tuple[int | None, int | None]]:
     disks = Disk.objects.filter(guest__in=pks, device="disk").exclude(volume=None).order_by().values_list("guest")
-    sums = disks.annotate(Sum("volume__allocation_bytes"), Sum("volume__capacity_bytes"))
-    return {pk: (held, capacity) for pk, held, capacity in sums}
+    sums = disks.annotate(held=Sum("volume__allocation_bytes"), capacity=sum_of("volume__capacity_bytes"))
+    return {pk: (held, int(capacity)) for pk, held, capacity in sums}
 
 
 def _tags(pks: list[int]) -> dict[int, list[TagShown]]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.templatetags.static import static
@@ -19,6 +19,7 @@ from .current.views import current_card
 from .forms import ChecksumForm, ServiceForm, SystemForm
 from .models import Iso, Pool
 from .rows import guests_of, iso_lines
+from .rules import sum_of
 from .shell import virsh
 from .signers.models import SignerKey
 from .trees.views import tree_card
@@ -33,7 +34,7 @@ def isos(request: HttpRequest) -> HttpResponse:
     if request.headers.get("HX-Request"):
         return render(request, "storage/_isos.html", context)
     present = Iso.objects.permitted(user, "view").filter(volume__missing_since=None)
-    context["whole"] = present.aggregate(images=Count("pk"), size_bytes=Sum("volume__capacity_bytes"))
+    context["whole"] = present.aggregate(images=Count("pk"), size_bytes=sum_of("volume__capacity_bytes"))
     context["can_create"] = Pool.objects.permitted(user, "create").exists()
     return render(request, "storage/isos.html", context)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Model, Q, QuerySet, Sum
+from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 
@@ -15,7 +15,7 @@ from virt.errors import Invalid
 
 from .models import Iso, Pool, Volume
 from .names import valid_sha256
-from .rules import unused
+from .rules import sum_of, unused
 
 M = TypeVar("M", bound=Model)
 PAGE_SIZES = (25, 50, 100)
@@ -97,7 +97,7 @@ def pools(user: User, wanted: Wanted) -> QuerySet[Pool]:
 def with_counts(rows: QuerySet[Pool]) -> QuerySet[Pool]:
     """Add `volume_count` and `promised_bytes`: how many volumes are there now, and what they may grow to."""
     there = Q(volumes__missing_since=None)
-    promised = Sum("volumes__capacity_bytes", filter=there, default=0)
+    promised = sum_of("volumes__capacity_bytes", filter=there, default=0.0)
     return rows.annotate(volume_count=Count("volumes", filter=there), promised_bytes=promised)
 
 

@@ -10,7 +10,9 @@ from virt.errors import Invalid
 
 MAX_NAME_BYTES = 255  # of any Linux file system
 # They turn the reading direction, so that "gpj.exe" can be shown as something else.
-_DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+_DIRECTION_MARKS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
+_IN_NO_XML = "\ufffe\uffff"  # libvirt could not tell of the file, nor of others beside it
+_UNSEEN = frozenset(_DIRECTION_MARKS + _IN_NO_XML)
 
 
 def validate_file_name(name: str) -> str:
@@ -24,7 +26,7 @@ def validate_file_name(name: str) -> str:
         raise _invalid(_("The file has no name. Give it one, such as debian-12.iso."))
     if "/" in cleaned:
         raise _invalid(_("A file name cannot contain a slash. Leave out the folders before it."))
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in _DIRECTION_MARKS for c in cleaned):
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in _UNSEEN for c in cleaned):
         raise _invalid(_("The file name contains unseen characters, such as a line break. Rename the file."))
     if cleaned.startswith("."):
         raise _invalid(_("A file name cannot start with a dot: it would be hidden. Rename the file."))

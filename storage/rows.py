@@ -121,7 +121,7 @@ class PoolLine(Line):
     @property
     def promised_bytes(self) -> int:
         """What its volumes may grow to, all together."""
-        return getattr(self.pool, "promised_bytes", 0)
+        return int(getattr(self.pool, "promised_bytes", 0))
 
     @property
     def promised_percent(self) -> int | None:

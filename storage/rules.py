@@ -1,9 +1,10 @@
 """What must hold before a volume is made, grown or deleted. Asked of rows: before a job starts, and in it once more."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, FloatField, Min, OuterRef, Q, QuerySet, Sum
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -32,6 +33,13 @@ class Users(NamedTuple):
     guests: int
     only_id: int | None
     only_name: str
+
+
+def sum_of(column: str, **options: Any) -> Sum:
+    """A sum of bytes. Of whole numbers SQLite's has 64 bits, more than which a few images can promise in their headers;
+    this one is exact up to 8 PiB.
+    """
+    return Sum(Cast(column, FloatField()), **options)
 
 
 def users_of(volume_ids: Iterable[int]) -> dict[int, Users]:

@@ -9,6 +9,7 @@ from uuid import uuid4
 import libvirt
 
 from virt.connection import Connection
+from virt.errors import Invalid
 from virt.pools import LOOK_PREFIX, REFRESH_TIMEOUT_S
 from virt.xmltree import E, attribute, dump, parse, text
 
@@ -60,7 +61,8 @@ def _listed(pool: libvirt.virStoragePool) -> Directory:
     files, below = [], []
     volumes = pool.listAllVolumes(0)
     for volume in volumes[:MOST_FILES]:
-        with suppress(libvirt.libvirtError):  # gone in this moment
+        # Gone in this moment, or of a name that is no text.
+        with suppress(libvirt.libvirtError, UnicodeDecodeError, Invalid):
             kind, capacity, allocation = volume.info()
             if kind == libvirt.VIR_STORAGE_VOL_DIR:
                 below.append(volume.path())

@@ -15,7 +15,7 @@ from virt.connection import Connection
 from virt.content_xml import ContentXML
 from virt.errors import HostTimeout, HostUnreachable, NotSupported, PoolFull, VirtError, VolumeExists
 from virt.pools import REFRESH_TIMEOUT_S, refresh_if_idle
-from virt.volumes import active_pool
+from virt.volumes import active_pool, is_listed
 
 PIECE_BYTES = 262_120  # the most that one message of libvirt's protocol carries
 NEARLY_FULL = PIECE_BYTES * 3 // 4  # not worth a copy to fill it
@@ -34,7 +34,7 @@ def create_empty(conn: Connection, pool: str, volume: ContentXML) -> None:
     def work(handle: libvirt.virConnect) -> None:
         found = active_pool(handle, pool)
         refresh_if_idle(found)  # libvirt would overwrite a file that it has not seen yet
-        if volume.name in found.listVolumes():
+        if is_listed(found, volume.name):
             raise VolumeExists(
                 f"Pool {pool} has a volume named {volume.name} already. Choose another name.", field="name"
             )

@@ -61,7 +61,10 @@ def active_pool(handle: libvirt.virConnect, pool: str) -> libvirt.virStoragePool
 
 
 def list_volumes(conn: Connection, pool: str, *, refresh: bool = False) -> list[VolumeInfo]:
-    """The volumes of an active pool by name, after a look at the storage itself with `refresh`."""
+    """The volumes of an active pool by name, after a look at the storage itself with `refresh`.
+
+    Files whose names are no text, which anybody may leave in a directory, are left out.
+    """
 
     def work(handle: libvirt.virConnect) -> list[VolumeInfo]:
         found = active_pool(handle, pool)
@@ -71,6 +74,8 @@ def list_volumes(conn: Connection, pool: str, *, refresh: bool = False) -> list[
         for volume in found.listAllVolumes(0):
             try:
                 infos.append(_info(pool, volume))
+            except (UnicodeDecodeError, Invalid):
+                continue
             except libvirt.libvirtError as exc:
                 if exc.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:  # deleted while we were reading
                     raise
@@ -282,8 +287,19 @@ def _lookup(pool: libvirt.virStoragePool, name: str) -> libvirt.virStorageVol:
 def _must_be_free(pool: libvirt.virStoragePool, name: str) -> None:
     """libvirt asks its own list only, and would overwrite a file that somebody put there since the last refresh."""
     refresh_if_idle(pool)
-    if name in pool.listVolumes():
+    if is_listed(pool, name):
         raise VolumeExists(f"Pool {pool.name()} has a volume named {name}. Choose another name.", field="name")
+
+
+def is_listed(pool: libvirt.virStoragePool, name: str) -> bool:
+    """Whether libvirt knows a volume of that name in the pool."""
+    try:
+        pool.storageVolLookupByName(name)
+    except libvirt.libvirtError as exc:
+        if exc.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+            raise
+        return False
+    return True
 
 
 # https://libvirt.org/storage.html#valid-disk-volume-format-types; "extended" only holds others
@@ -308,8 +324,9 @@ def _info(pool: str, volume: libvirt.virStorageVol) -> VolumeInfo:
         path=volume.path(),
         type=_TYPES.get(kind, "file"),
         format=_format(root),
-        capacity_bytes=size_bytes(root.find("capacity"), "bytes"),
-        allocation_bytes=size_bytes(root.find("allocation"), "bytes"),
+        # What an image's header promises beyond that is damage or a lie, up to 2**64 - 1, which no database holds.
+        capacity_bytes=min(size_bytes(root.find("capacity"), "bytes"), validate.MAX_DISK_BYTES),
+        allocation_bytes=min(size_bytes(root.find("allocation"), "bytes"), validate.MAX_DISK_BYTES),
         backing_path=text(root, "backingStore/path") or None,
         encryption=_encryption(root),
     )

@@ -31,6 +31,8 @@ BAD = [
     "a\u0085b",
     "a\u2028b",
     "gnp.\u202eosi",
+    "a\uffff.iso",
+    "a\ufffe.iso",
     "\ud800",
     "x" * 256,
     "盘" * 86,

@@ -205,6 +205,18 @@ def test_more_than_the_pool_is_507(rest, store):
     assert rest("POST", "/volumes", {"pool": store.pk, "name": "a", "capacity_bytes": 319 * GIB})[0] == 202
 
 
+def test_images_that_promise_more_than_there_can_be_are_still_added_up(client, admin, rest, store):
+    guest = Guest.objects.create(host=store.host, uuid=uuid.uuid4(), name="web-01", state="shutoff")
+    for letter in "abcdefghi":  # in all more than 64 bits hold
+        volume = Volume.objects.create(pool=store, name=f"{letter}.qcow2", format="qcow2", capacity_bytes=2**60)
+        Iso.objects.create(volume=volume)
+        Disk.objects.create(guest=guest, target=f"vd{letter}", source=volume.path, volume=volume)
+    assert rest("GET", f"/pools/{store.pk}")[1]["promised_bytes"] == 9 * 2**60
+    client.force_login(admin)
+    for page in ("/isos/", "/pools/", f"/pools/{store.pk}/", "/guests/?columns=disk"):
+        assert client.get(page, follow=True).status_code == 200, page
+
+
 def test_what_a_guest_uses_is_409_and_named(rest, disk, iso, use):
     for number in range(5):
         use(disk, f"web-{number}", state="running")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import threading
 from pathlib import Path
 
 import pytest
 
 from tests.virt.helpers import URI, tiny_guest, unique
-from virt import pools, power, transfer, volumes
+from virt import pools, power, stray_files, transfer, volumes
 from virt.connection import connect
+from virt.content_xml import ContentXML
 from virt.device_xml import DiskSpec, disk_element
 from virt.errors import (
     Invalid,
@@ -160,6 +162,25 @@ def test_a_file_put_beside_is_found(conn, pool):
     assert [info.name for info in volumes.list_volumes(conn, pool, refresh=True)] == ["new.iso"]
     with pytest.raises(VolumeNotFound):
         volumes.volume_info(conn, pool, "none")
+
+
+def test_files_whose_names_are_no_text_do_not_hide_the_others(conn, pool):
+    directory = Path(pools.pool_info(conn, pool).path)
+    for name in (b"good.img", b"bad\xff\xfe.img", "no\uffff.img".encode()):
+        Path(os.fsdecode(bytes(directory) + b"/" + name)).write_bytes(b"x")
+    assert [info.name for info in volumes.list_volumes(conn, pool, refresh=True)] == ["good.img"]
+    assert volumes.create_volume(conn, pool, raw("new")).name == "new"
+    transfer.create_empty(conn, pool, ContentXML(name="newer"))
+    with pytest.raises(VolumeExists):
+        transfer.create_empty(conn, pool, ContentXML(name="good.img"))
+    names = {file.name for file in stray_files.look_into(conn, str(directory)).files}
+    assert names == {"good.img", "new", "newer"}
+
+
+def test_an_image_that_claims_more_than_there_can_be_counts_as_an_eib(conn, pool):
+    header = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 0, 0, 16, 2**64 - 1).ljust(104, b"\0")
+    (Path(pools.pool_info(conn, pool).path) / "liar.qcow2").write_bytes(header.ljust(65536, b"\0"))
+    assert volumes.volume_info(conn, pool, "liar.qcow2").capacity_bytes == 2**60
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\nb", "x" * 256])
