@@ -252,8 +252,8 @@ def _with_advice(found: Appliance, start: bytes) -> Appliance:
         )
     elif any(disk.bus == "ide" for disk in found.disks):
         warnings.append(
-            "Its disks were on IDE. An old system may lack the drivers of virtio: choose the system of the guest, and it "
-            "gets disks that it knows."
+            "Its disks were on IDE. An old system may lack the drivers of virtio: choose it as the guest's system: "
+            "the disks are such as it knows, then."
         )
     if found.firmware == "uefi":
         warnings.append("It starts by UEFI: choose UEFI as the firmware of the guest.")

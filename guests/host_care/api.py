@@ -64,7 +64,9 @@ class OrderIn(Schema):
 
 
 class MisfitOut(Schema):
-    kind: str = Field(description="disk_missing, disk_shared, network_missing, guest_twice or guest_missing")
+    kind: str = Field(
+        description="disk_missing, disk_shared, network_missing, guest_twice, guest_missing or snapshot_broken"
+    )
     title: str
     means: str
     guest_id: int | None

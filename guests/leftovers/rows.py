@@ -1,5 +1,6 @@
 """What does not fit together, from rows alone: one line each, with what it means and what helps."""
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -9,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from guests.models import Disk, Guest, Nic
+from guests.models import Disk, Guest, Leftovers, Nic
 from hosts.models import Host
 from storage.models import Pool
 
@@ -30,7 +31,14 @@ class Misfit:
 def misfits(host: Host, user: User) -> list[Misfit]:
     """What is known of the host and the user may see: a handful of queries, at most MOST_OF_A_KIND of each kind."""
     there = Q(guest__host=host, guest__missing_since=None) & ~Q(guest__state=Guest.State.CREATING)
-    return [*_disks(host, there), *_shared(there), *_networks(there), *_twice(host, user), *_missing(host)]
+    return [
+        *_disks(host, there),
+        *_shared(there),
+        *_networks(there),
+        *_twice(host, user),
+        *_missing(host),
+        *_snapshots(host),
+    ]
 
 
 def _disks(host: Host, there: Q) -> Iterable[Misfit]:
@@ -106,6 +114,26 @@ def _missing(host: Host) -> Iterable[Misfit]:
             kind="guest_missing",
             title=_("%(name)s is not on the host any more") % {"name": guest.name},
             means=_("Somebody undefined it there, or moved it by hand. Its disks may still lie in the pools."),
+            guest_id=guest.pk,
+            url=guest.get_absolute_url(),
+        )
+
+
+def _snapshots(host: Host) -> Iterable[Misfit]:
+    """As the job saw it last: rows know nothing of snapshots."""
+    seen = Leftovers.objects.filter(host=host).first()
+    broken = seen.snapshots[:MOST_OF_A_KIND] if seen else []
+    there = Guest.objects.filter(host=host, missing_since=None, uuid__in=[entry["uuid"] for entry in broken])
+    guests = {str(guest.uuid): guest for guest in there.defer("xml")}
+    for entry in broken:
+        if (guest := guests.get(entry["uuid"])) is None:
+            continue
+        command = shlex.join(["virsh", "snapshot-delete", "--metadata", guest.name, entry["snapshot"]])
+        yield Misfit(
+            kind="snapshot_broken",
+            title=_("The snapshot %(snapshot)s of %(name)s lacks a file: %(path)s") % {**entry, "name": guest.name},
+            means=_("Nobody can go back to it. Bring the file back, or have libvirt forget it: %(command)s")
+            % {"command": command},
             guest_id=guest.pk,
             url=guest.get_absolute_url(),
         )

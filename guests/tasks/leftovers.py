@@ -1,5 +1,7 @@
-"""Look on a host for files of guests that are gone. Nothing is removed."""
+"""Look on a host for files of guests that are gone, and for files that snapshots lack. Nothing is removed."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +15,7 @@ from jobs.live import publish
 from jobs.runner import RunningJob
 from jobs.tasks import job_task
 from virt.errors import UserError
-from virt.leftovers import known_guests
+from virt.leftovers import known_guests, snapshot_files
 
 # What libvirt keeps beside the definitions of system guests: kind, directory, file or directory.
 PLACES = (
@@ -22,6 +24,7 @@ PLACES = (
     ("snapshots", "/var/lib/libvirt/qemu/snapshot", "d"),
 )
 MOST_FOUND = 1000
+AT_ONCE = 200  # paths in one command
 _FIELDS = r"%p\0%s\0%T@\0"
 
 
@@ -32,7 +35,7 @@ def look_for_leftovers(job: RunningJob, *, host_id: int) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     problems: list[str] = []
     for done, (kind, directory, what) in enumerate(PLACES):
-        job.step(_("Looking into %(directory)s") % {"directory": directory}, done=done, total=len(PLACES))
+        job.step(_("Looking into %(directory)s") % {"directory": directory}, done=done, total=len(PLACES) + 1)
         try:
             found += [{"kind": kind, **entry} for entry in _entries(host, directory, what)]
         except UserError as error:
@@ -41,12 +44,18 @@ def look_for_leftovers(job: RunningJob, *, host_id: int) -> dict[str, Any]:
         with host.connect() as conn:  # after the directories: a guest made meanwhile has its files for good
             known = known_guests(conn)
         found = [entry for entry in found if not known.owns(entry["kind"], entry["path"])][:MOST_FOUND]
+    job.step(_("Looking at the snapshots of the guests"), done=len(PLACES), total=len(PLACES) + 1)
+    snapshots: list[dict[str, Any]] = []
+    try:
+        snapshots = _broken_snapshots(host)
+    except UserError as error:
+        problems.append(f"{error} {error.details}".strip())
     for problem in problems:
         job.log(problem)
-    row = {"found": found, "problem": "\n".join(problems), "looked_at": timezone.now()}
+    row = {"found": found, "snapshots": snapshots, "problem": "\n".join(problems), "looked_at": timezone.now()}
     Leftovers.objects.update_or_create(host=host, defaults=row)
     publish(f"host-{host_id}")
-    return {"found": len(found), "problems": len(problems)}
+    return {"found": len(found), "snapshots": len(snapshots), "problems": len(problems)}
 
 
 def _entries(host: Host, directory: str, what: str) -> list[dict[str, Any]]:
@@ -59,3 +68,23 @@ def _entries(host: Host, directory: str, what: str) -> list[dict[str, Any]]:
         {"path": path, "size_bytes": int(size), "changed_at": datetime.fromtimestamp(float(at), UTC).isoformat()}
         for path, size, at in zip(fields[::3], fields[1::3], fields[2::3], strict=False)
     ]
+
+
+def _broken_snapshots(host: Host) -> list[dict[str, Any]]:
+    """The snapshots that need a file which is not there. Raises UserError."""
+    with host.connect() as conn:
+        needed = snapshot_files(conn)
+    paths = sorted({each.path for each in needed if each.path.startswith("/")})
+    lost: set[str] = set()
+    for start in range(0, len(paths), AT_ONCE):
+        lost |= _missing(host, paths[start : start + AT_ONCE])
+    return [asdict(each) for each in needed if each.path in lost][:MOST_FOUND]
+
+
+def _missing(host: Host, paths: Sequence[str]) -> set[str]:
+    """Those of the paths that are not there: find(1) names the others. Raises CommandFailed when it could not look."""
+    done = commands.run(host, ["find", "/", *paths, "-maxdepth", "0", "-printf", r"%p\0"], as_root=True)
+    there = done.stdout.split("\0")
+    if there[0] != "/":  # sudo or find itself did not work
+        raise commands.CommandFailed(_("The files of snapshots could not be looked for."), details=done.stderr)
+    return set(paths) - set(there)

@@ -1,5 +1,6 @@
 """What does not fit together on a host, and files of guests that are gone."""
 
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -8,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from accounts.models import Grant
+from guests.inventory import refresh_guest
 from guests.leftovers import services
 from guests.leftovers.models import Leftovers
 from guests.leftovers.rows import misfits
 from guests.models import Disk, Guest, Nic
 from guests.tasks import leftovers as tasks
+from hosts.commands import Done
 from storage.models import Volume
 from virt.errors import NotSupported
 
@@ -90,6 +93,46 @@ def test_files_that_no_guest_has_are_found_and_left_alone(operator, client, plac
     shown = client.get(page).content.decode()
     assert "TPM state" in shown
     assert "rm -rI" in shown
+
+
+@pytest.mark.libvirt
+def test_a_snapshot_that_lacks_a_file_is_named_with_what_helps(
+    operator, client, bearer, places, ready_host, conn, new_domain, virsh, directory
+):
+    base, top = directory / "base image.qcow2", directory / "top.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", base, "1M"], check=True)
+    disk = f"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{base}'/>"
+    guest = refresh_guest(ready_host, conn, new_domain(devices=f"{disk}<target dev='vda' bus='virtio'/></disk>"))
+    name = "before Größe"
+    virsh("snapshot-create-as", guest.name, name, "--disk-only", "--diskspec", f"vda,file={top}")
+    try:
+        assert lacking(ready_host, operator, guest) == []
+        base.rename(directory / "elsewhere")
+        (broken,) = lacking(ready_host, operator, guest)
+        assert broken.title == f"The snapshot {name} of {guest.name} lacks a file: {base}"
+        assert broken.means.endswith(f"virsh snapshot-delete --metadata {guest.name} '{name}'")
+        shown = client.get(f"/api/v1/hosts/{ready_host.pk}/leftovers", **bearer).json()["misfits"]
+        assert ("snapshot_broken", guest.pk) in [(each["kind"], each["guest_id"]) for each in shown]
+        virsh(*broken.means.split("virsh ")[1].split("'")[0].split(), name)
+        assert lacking(ready_host, operator, guest) == []
+    finally:
+        virsh("snapshot-delete", "--metadata", guest.name, name, check=False)
+
+
+def lacking(host, user, guest):
+    job = services.look(host, by=user)
+    tasks.look_for_leftovers.run_here(job)
+    job.refresh_from_db()
+    assert (job.status, job.error) == ("succeeded", "")
+    return [each for each in misfits(host, user) if each.kind == "snapshot_broken" and each.guest_id == guest.pk]
+
+
+def test_what_could_not_be_looked_at_is_not_called_lost(monkeypatch, db):
+    refused = Done(1, "", "sudo: a password is required")
+    monkeypatch.setattr(tasks.commands, "run", lambda *_words, **_options: refused)
+    with pytest.raises(tasks.commands.CommandFailed) as failed:
+        tasks._missing(make_host(), ["/srv/store/base.qcow2"])
+    assert "password" in failed.value.details
 
 
 def test_a_host_without_commands_is_not_looked_into(operator, client, bearer, db):
