@@ -26,6 +26,7 @@ PLACES = (
 MOST_FOUND = 1000
 AT_ONCE = 200  # paths in one command
 _FIELDS = r"%p\0%s\0%T@\0"
+_NOT_THERE = ("No such file or directory", "Not a directory")
 
 
 @job_task(soft_time_limit=300)
@@ -83,8 +84,10 @@ def _broken_snapshots(host: Host) -> list[dict[str, Any]]:
 
 def _missing(host: Host, paths: Sequence[str]) -> set[str]:
     """Those of the paths that are not there: find(1) names the others. Raises CommandFailed when it could not look."""
-    done = commands.run(host, ["find", "/", *paths, "-maxdepth", "0", "-printf", r"%p\0"], as_root=True)
+    words = ["env", "LC_ALL=C", "find", "/", *paths, "-maxdepth", "0", "-printf", r"%p\0"]
+    done = commands.run(host, words, as_root=True)
     there = done.stdout.split("\0")
-    if there[0] != "/":  # sudo or find itself did not work
+    is_sure = all(line.endswith(_NOT_THERE) for line in done.stderr.splitlines())
+    if there[0] != "/" or not is_sure:  # no sudo, or a file server that keeps root out
         raise commands.CommandFailed(_("The files of snapshots could not be looked for."), details=done.stderr)
     return set(paths) - set(there)

@@ -127,12 +127,15 @@ def lacking(host, user, guest):
     return [each for each in misfits(host, user) if each.kind == "snapshot_broken" and each.guest_id == guest.pk]
 
 
-def test_what_could_not_be_looked_at_is_not_called_lost(monkeypatch, db):
-    refused = Done(1, "", "sudo: a password is required")
-    monkeypatch.setattr(tasks.commands, "run", lambda *_words, **_options: refused)
+@pytest.mark.parametrize(
+    ("stdout", "stderr"),
+    [("", "sudo: a password is required"), ("/\0", "find: '/srv/store/base.qcow2': Permission denied")],
+)
+def test_what_could_not_be_looked_at_is_not_called_lost(monkeypatch, db, stdout, stderr):
+    monkeypatch.setattr(tasks.commands, "run", lambda *_words, **_options: Done(1, stdout, stderr))
     with pytest.raises(tasks.commands.CommandFailed) as failed:
         tasks._missing(make_host(), ["/srv/store/base.qcow2"])
-    assert "password" in failed.value.details
+    assert failed.value.details == stderr
 
 
 def test_a_host_without_commands_is_not_looked_into(operator, client, bearer, db):
