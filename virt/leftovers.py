@@ -78,4 +78,4 @@ def _paths(xml: str) -> Iterator[str]:
     root = parse(xml)
     yield from (node.get("file", "") for node in root.findall("memory[@snapshot='external']"))
     for source in root.findall("domain/devices/disk[@device='disk']/source"):  # as the guest was then
-        yield source.get("file") or source.get("dev", "")
+        yield source.get("file") or source.get("dev") or ""
