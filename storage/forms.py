@@ -85,10 +85,11 @@ class VolumeForm(ServiceForm):
         else:
             for name in PASSPHRASE_FIELDS:
                 del self.fields[name]
+        if pool.type == "disk":  # partitions get their names from the kernel, and their space at once
+            del self.fields["name"], self.fields["preallocation"], self.fields["image_format"]
+            return
         if pool.type not in FILE_POOLS:
             self.fields["image_format"].choices = [("raw", "raw")]  # type: ignore[attr-defined]
-        if pool.type == "disk":  # partitions get their names from the kernel, and their space at once
-            del self.fields["name"], self.fields["preallocation"]
         if backing:
             self.fields["image_format"].choices = [("qcow2", "qcow2")]  # type: ignore[attr-defined]
             self.fields["preallocation"].choices = self.fields["preallocation"].choices[:2]  # type: ignore[attr-defined]
@@ -106,12 +107,12 @@ class VolumeForm(ServiceForm):
     @property
     def made_format(self) -> str:
         """As the service wants it: "luks" is a raw disk that is encrypted."""
-        return self.cleaned_data["image_format"].removesuffix(f"-{LUKS}")  # type: ignore[no-any-return]
+        return self.cleaned_data.get("image_format", "raw").removesuffix(f"-{LUKS}")  # type: ignore[no-any-return]
 
     def encryption(self) -> dict[str, Any]:
         """Of an encrypted format, what the service wants to know besides."""
         data = self.cleaned_data
-        if not data["image_format"].endswith(LUKS):
+        if not data.get("image_format", "").endswith(LUKS):
             return {}
         return {
             "encryption": LUKS,

@@ -25,12 +25,12 @@ from .shell import virsh
 
 @require_http_methods(["GET", "POST"])
 def pool_new(request: HttpRequest) -> HttpResponse:
-    """A form for the type in ?type=, on the host in ?host=; ?job= is a look for sources, whose finds fill it in."""
+    """A form for the type in ?type=, on the host with the id in ?on_host=; ?job= is a look for sources, whose finds fill it in."""
     user = actor(request)
     hosts = hosts_to_administer(user)
     if not hosts:
         raise Http404
-    host = next((each for each in hosts if str(each.pk) == request.GET.get("host")), hosts[0])
+    host = next((each for each in hosts if str(each.pk) == request.GET.get("on_host")), hosts[0])
     kinds = pooling.kinds_of(host)
     kind = next((each for each in kinds if each["type"] == request.GET.get("type")), kinds[0])
     names = (*FIELDS[kind["type"]][0], *FIELDS[kind["type"]][1], "name")
@@ -44,7 +44,7 @@ def pool_new(request: HttpRequest) -> HttpResponse:
             form.refuse(error)
         else:
             return redirect(job)
-    here = f"{reverse('storage:pool_new')}?{urlencode({'host': host.pk, 'type': kind['type']})}"
+    here = f"{reverse('storage:pool_new')}?{urlencode({'on_host': host.pk, 'type': kind['type']})}"
     context = {
         "form": form,
         "host": host,
@@ -70,7 +70,7 @@ def pool_look(request: HttpRequest) -> HttpResponse:
     kind = request.POST.get("type", "")
     where = {name: request.POST.get(name, "").strip() for name in ("server", "initiator")}
     job = pooling.find_sources(host, kind, by=user, **where)
-    return redirect(f"{reverse('storage:pool_new')}?{urlencode({'host': host.pk, 'type': kind, 'job': job.pk})}")
+    return redirect(f"{reverse('storage:pool_new')}?{urlencode({'on_host': host.pk, 'type': kind, 'job': job.pk})}")
 
 
 def _finds(request: HttpRequest, here: str) -> dict[str, Any]:

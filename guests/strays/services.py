@@ -95,5 +95,5 @@ def places(host: Host, row: StrayFiles | None) -> list[Place]:
 
 def _pool_url(host: Host, path: str) -> str:
     name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in PurePosixPath(path).name)
-    given = {"host": host.pk, "type": "dir", "path": path, "name": name.strip("-.")[:64]}
+    given = {"on_host": host.pk, "type": "dir", "path": path, "name": name.strip("-.")[:64]}
     return f"{reverse('storage:pool_new')}?{urlencode(given)}"

@@ -273,7 +273,7 @@ def test_the_tab_costs_the_same_for_few_and_many_and_offers_what_is_there(client
     few = cost()
     rows(60, "iscsi")
     assert cost() == few
-    page = client.get(f"/pools/new/?host={local_host.pk}&type=rbd").content.decode()
+    page = client.get(f"/pools/new/?on_host={local_host.pk}&type=rbd").content.decode()
     assert f'<option value="{first[0].uuid}">ceph-0</option>' in page
     assert "iscsi-1" not in page
     made = client.post(

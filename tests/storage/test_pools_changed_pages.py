@@ -1,7 +1,9 @@
 """Pages and REST that make and change pools and volumes: what they offer, to whom, and at what cost."""
 
+import re
 import uuid
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.db import connection
@@ -10,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import ApiToken
 from guests.models import Disk, Guest
+from hosts.models import Host
 from jobs.models import Job
 from storage.models import Pool, StorageSheet, Volume
 from virt.pool_xml import FIELDS
@@ -57,7 +60,7 @@ def rest(client, user, method, path, body=None):
 def test_each_type_has_a_form_with_its_fields(as_admin, local_host, kind):
     kinds = [{"type": each, "formats": ["auto", "nfs"], "default_format": "auto"} for each in FIELDS]
     StorageSheet.objects.create(host=local_host, kinds=kinds)
-    page = as_admin.get(f"/pools/new/?host={local_host.pk}&type={kind}")
+    page = as_admin.get(f"/pools/new/?on_host={local_host.pk}&type={kind}")
     assert page.status_code == 200
     text = page.content.decode()
     required, optional = FIELDS[kind]
@@ -67,8 +70,27 @@ def test_each_type_has_a_form_with_its_fields(as_admin, local_host, kind):
     assert ("Look for it" in text) == (kind in ("netfs", "logical", "iscsi", "iscsi-direct", "scsi"))
 
 
+def test_what_was_found_fills_the_form_of_the_host_that_looked(as_admin, admin, local_host):
+    other = Host.objects.create(name="z", uri="test:///default", state=Host.State.CONNECTED)
+    answer = as_admin.post("/pools/look/", {"host": other.pk, "type": "iscsi-direct", "server": "10.0.0.9:3261"})
+    job = Job.objects.get()
+    assert (answer["Location"], job.arguments["server"]) == (
+        f"/pools/new/?on_host={other.pk}&type=iscsi-direct&job={job.pk}",
+        "10.0.0.9:3261",
+    )
+    found = {"label": "it", "host": "10.0.0.9:3261", "target": "iqn.2013-06.com.example:a"}
+    Job.objects.update(status="succeeded", result={"sources": [found]})
+    page = as_admin.get(answer["Location"]).content.decode()
+    assert 'name="host" value=' not in page.split("</section>")[-1]  # nothing was chosen yet
+    link = unescape(re.search(r'href="([^"]*iqn[^"]*)"', page)[1])
+    chosen = as_admin.get(link).content.decode()
+    assert f'<option value="{other.pk}" selected>z</option>' in chosen
+    assert 'value="10.0.0.9:3261"' in chosen
+    assert 'value="iqn.2013-06.com.example:a"' in chosen
+
+
 def test_a_pool_is_made_by_the_form_and_a_wrong_field_is_marked(as_admin, local_host):
-    here = f"/pools/new/?host={local_host.pk}&type=dir"
+    here = f"/pools/new/?on_host={local_host.pk}&type=dir"
     given = {"name": "more", "path": "/srv/more", "build": "build", "autostart": "on", "mode": "711"}
     wrong = as_admin.post(here, {**given, "path": "srv"})
     assert wrong.status_code == 422
