@@ -37,7 +37,7 @@ def being_written(pool: Pool) -> set[str]:
 
 def start_check(iso: Iso, *, by: User | None) -> Job:
     """Start the job that looks at an image and computes its SHA-256; `by` None: of kvmweb's own accord. Raises Busy."""
-    from .tasks import check_iso  # the tasks refresh pools, which finds images, which starts tasks
+    from .image_tasks import check_iso  # the tasks refresh pools, which finds images, which starts tasks
 
     volume = iso.volume
     job = Job.start(
@@ -69,6 +69,11 @@ def check_next(host: Host, *, after: int = 0) -> Job | None:
         except Busy:  # somebody else is at it
             continue
     return None
+
+
+def tell(iso: Iso) -> None:
+    """Let open pages know that what we know of an image changed."""
+    publish(f"iso-{iso.pk}", "isos")
 
 
 def refs(iso: Iso) -> list[Ref]:

@@ -19,7 +19,7 @@ from . import tasks
 from .checks import PREALLOCATIONS, check_backing, check_format, check_present, host_ref, volume_ref
 from .copying import copy_volume as copy_volume
 from .copying import move_volume as move_volume
-from .images import refs, start_check
+from .images import refs, start_check, tell
 from .making import exists_already
 from .models import Iso, Pool, Upload, Volume
 from .names import valid_sha256
@@ -323,7 +323,7 @@ def set_os(iso: Iso, os_id: str, *, by: User) -> None:
     iso.os_is_eol, iso.os_is_guess, iso.os_set_by_hand = bool(chosen and chosen.eol), False, chosen is not None
     iso.save(update_fields=["os_id", "os_name", "os_is_eol", "os_is_guess", "os_set_by_hand"])
     audit.record(by, "set_iso_os", kind="iso", object_id=iso.pk, name=iso.name, detail=os_id)
-    tasks.tell(iso)
+    tell(iso)
 
 
 def set_sha256_expected(iso: Iso, sha256: str, *, by: User) -> None:
@@ -332,4 +332,4 @@ def set_sha256_expected(iso: Iso, sha256: str, *, by: User) -> None:
     iso.sha256_expected, iso.signed_by = wanted, ""  # somebody's word now, not the vendor's
     iso.save(update_fields=["sha256_expected", "signed_by"])
     audit.record(by, "set_iso_checksum", kind="iso", object_id=iso.pk, name=iso.name, detail=wanted)
-    tasks.tell(iso)
+    tell(iso)

@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.models import User
 from jobs.models import Job, Ref
-from storage import tasks as storage_tasks
+from storage.images import tell
 from storage.models import Iso, Tree
 from virt.errors import WrongState
 
@@ -36,4 +36,4 @@ def withdraw_tree(iso: Iso, *, by: User) -> None:
     """Publish it no longer, from this moment. Not published is not an error."""
     if Tree.objects.filter(iso=iso).delete()[0]:
         audit.record(by, "withdraw_tree", kind="iso", object_id=iso.pk, name=iso.name)
-        storage_tasks.tell(iso)
+        tell(iso)

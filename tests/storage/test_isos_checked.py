@@ -16,7 +16,7 @@ from guests.models import Disk, Guest
 from hosts.models import Host
 from jobs.models import Busy, Job
 from jobs.runner import roll_back_dead_jobs
-from storage import media, services, tasks
+from storage import content, image_tasks, media, services
 from storage.inventory import refresh_pool
 from storage.models import Iso, Upload, Volume
 from storage.rows import iso_lines
@@ -155,7 +155,7 @@ def test_of_a_qcow2_the_size_of_the_file_is_kept_beside_what_a_guest_sees(upload
 
 
 def test_a_check_moves_its_bar_and_stops_when_asked(upload, admin, monkeypatch):
-    monkeypatch.setattr(tasks, "REPORT_EVERY_S", 0)
+    monkeypatch.setattr(content, "REPORT_EVERY_S", 0)
     job = upload()[2]
     seen = []
 
@@ -189,7 +189,7 @@ def test_a_worker_that_dies_in_a_check_frees_the_image(upload, admin, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(media, "sha256", die)
         with pytest.raises(Killed):
-            tasks.check_iso.run_here(job)
+            image_tasks.check_iso.run_here(job)
     iso = Iso.objects.get()
     with pytest.raises(Busy):
         services.inspect_iso(iso, by=admin)
@@ -233,7 +233,7 @@ def test_a_check_waits_while_libvirt_makes_a_volume_in_the_pool(upload, pool, mo
     copying.start()
     wait_until(lambda: (Path(pool.target_path) / "copy.qcow2").exists())
     monkeypatch.setattr(pools, "refresh_pool", refresh_and_tell)
-    monkeypatch.setattr(tasks, "BUSY_RETRY_S", 0.05)
+    monkeypatch.setattr(image_tasks, "BUSY_RETRY_S", 0.05)
     run(job)
     copying.join()
     assert busy
