@@ -25,7 +25,7 @@ from .shell import virsh
 
 @require_http_methods(["GET", "POST"])
 def pool_new(request: HttpRequest) -> HttpResponse:
-    """A form for the type in ?type=, on the host with the id in ?on_host=; ?job= is a look for sources, whose finds fill it in."""
+    """A form for the type in ?type=, on the host with the id in ?on_host=; ?job= is a look whose finds fill it in."""
     user = actor(request)
     hosts = hosts_to_administer(user)
     if not hosts:

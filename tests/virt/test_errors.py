@@ -59,6 +59,25 @@ RPC = {"code": libvirt.VIR_ERR_SYSTEM_ERROR, "domain": libvirt.VIR_FROM_RPC}
         (Said("Failed to connect socket to '/run/x': No such file or directory", **RPC), HostUnreachable),
         (Said("unable to connect to server at 'a:16509': No route to host", **RPC), HostUnreachable),
         (Said("Cannot access storage file '/x/a.qcow2': No such file or directory"), VolumeNotFound),
+        (
+            Said(
+                "internal error: Child process (/usr/bin/iscsiadm --mode discovery --type sendtargets) unexpected exit "
+                "status 12: iscsiadm: Could not insert module tcp. Kmod error -2\n"
+                "iscsiadm: iSCSI driver tcp is not loaded. Load the module then retry the command."
+            ),
+            NotSupported,
+        ),
+        (
+            Said(
+                "internal error: Child process (/usr/bin/iscsiadm --mode node --login) unexpected exit status 20: "
+                "iscsiadm: initiator reported error (20 - could not connect to iscsid)"
+            ),
+            WrongState,
+        ),
+        (
+            Said("internal error: Failed to login: Failed to log in to target. Status: Authentication failure(513)"),
+            PermissionRefused,
+        ),
         (Said("network 'default' is not active", libvirt.VIR_ERR_OPERATION_INVALID), WrongState),
         (Said("Cannot get interface MTU on 'br9': No such device"), NetworkNotFound),
         (Said("Unable to find any firmware to satisfy 'efi'"), NotSupported),
