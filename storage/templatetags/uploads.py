@@ -5,7 +5,7 @@ from django.template import Context
 
 from accounts.models import User
 from storage.models import Pool
-from storage.uploads import lifecycle
+from storage.uploads import creation
 
 register = template.Library()
 
@@ -14,4 +14,4 @@ register = template.Library()
 def upload_pools(context: Context) -> list[Pool]:
     """The pools into which the user of this page may upload."""
     user = context["request"].user
-    return lifecycle.upload_pools(user) if isinstance(user, User) else []
+    return creation.upload_pools(user) if isinstance(user, User) else []

@@ -18,7 +18,7 @@ from accounts.models import User
 from storage.models import Upload
 from virt.errors import UserError
 
-from . import lifecycle, listing, protocol
+from . import creation, lifecycle, listing, protocol
 from .asking import activate_language, authenticate
 from .body import Discarded, Overrun, Receive, store
 from .errors import (
@@ -93,7 +93,7 @@ class UploadApp:
     async def _create(self, exchange: Exchange, user: User) -> None:
         headers = exchange.headers
         metadata = headers.metadata()
-        wanted = lifecycle.Wanted(
+        wanted = creation.Wanted(
             name=metadata.get("filename") or metadata.get("name", ""),
             size_bytes=headers.upload_length(),
             pool=metadata.get("pool", ""),
@@ -102,7 +102,7 @@ class UploadApp:
         )
         with_body = headers.get("content-type") == protocol.CONTENT_TYPE
         checksum = headers.checksum()
-        upload = await in_thread(lifecycle.create, user, wanted)
+        upload = await in_thread(creation.create, user, wanted)
         answer = {"Location": f"{PREFIX}/{upload.pk}"}
         problem = None
         if with_body and upload.size_bytes:

@@ -8,7 +8,7 @@ from jobs.models import Job
 from storage.fetching.forms import pools_for
 from storage.models import Iso, Pool, Volume
 from storage.rules import UNWRITABLE_POOLS
-from storage.uploads.lifecycle import upload_pools
+from storage.uploads.creation import upload_pools
 from tests.storage.test_pools_changed_pages import rest
 from virt.pool_xml import FIELDS
 
