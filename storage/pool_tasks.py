@@ -10,7 +10,7 @@ from hosts.models import Host
 from jobs.live import publish
 from jobs.tasks import RunningJob, job_task
 from jobs.undo import undo
-from virt import disk_users, pool_reach, pool_types, pools, volumes
+from virt import disk_users, partitions, pool_reach, pool_types, pools, volumes
 from virt.connection import Connection
 from virt.errors import PoolNotFound, VirtError, VolumeNotFound
 from virt.pool_xml import PoolSpec, check_edited
@@ -39,6 +39,12 @@ def create_pool(
             pools.start_pool(conn, wanted.name)
         if autostart:
             pools.set_pool_autostart(conn, wanted.name, True)
+        if wanted.type == "disk" and not partitions.deletes_from(wanted.device):
+            sentence = _(
+                "libvirt makes partitions on %(device)s but deletes none: only of disks whose kernel name ends in a "
+                "letter, such as /dev/sdb."
+            )
+            job.log(sentence % {"device": wanted.device})
         row = refresh_pool(host, conn, wanted.uuid)
         if row and start:
             look_at_the_way(job, conn, row)

@@ -19,11 +19,18 @@ from virt.xmltree import E, attribute, dump, parse
 
 _EXPECTED = re.compile(r"invalid partition name '[^']*', expected '([^'/]+)'")
 _NUMBERED = re.compile(r"(.+?)(\d+)", re.ASCII)
-_STAYS = re.compile(r".*\dp\d+", re.ASCII)
+
+
+def deletes_from(device: str) -> bool:
+    """Whether libvirt can delete partitions of the disk by that path. Of nvme0n1p1 on nvme0n1 it wants to delete the
+    partition "p1", and of sdb1 on a link to sdb it finds no number. Of what a link leads to we know nothing.
+    """
+    name = device.rpartition("/")[2]
+    return device.startswith("/dev/mapper/") or not (name[-1:].isdigit() or device.startswith("/dev/disk/"))
 
 
 class OtherName(Exception):
-    """The partition would be called `name`. `exists`: it is there, as libvirt could not take it back."""
+    """The partition would be called `name`. `exists`: it is there, as libvirt did not take it back."""
 
     def __init__(self, name: str, *, exists: bool) -> None:
         super().__init__(name)
@@ -37,7 +44,7 @@ def next_name(conn: Connection, pool: str) -> str:
         found = active_pool(handle, pool)
         refresh_if_idle(found)
         names = set(found.listVolumes())
-        device = attribute(parse(found.XMLDesc(0)), "source/device", "path").rpartition("/")[2]
+        device = _device(found).rpartition("/")[2]
         stem = device + "p" if device[-1:].isdigit() else device
         for name in names:  # the pool may name its disk by a link, of which the kernel knows nothing
             if parts := _NUMBERED.fullmatch(name):
@@ -68,15 +75,18 @@ def create_partition(conn: Connection, pool: str, name: str, capacity_bytes: int
 
 
 def _stayed(conn: Connection, pool: str, name: str) -> bool:
-    """libvirt takes back what it made under another name, but not from a disk whose name ends in a digit: of loop0p1 it
-    wants to delete the partition "p1".
-    """
-    if not _STAYS.fullmatch(name):
-        return False
+    """libvirt takes back what it made under another name, where it can delete it at all."""
 
     def work(handle: libvirt.virConnect) -> bool:
         found = active_pool(handle, pool)
+        number = name.removeprefix(_device(found).rpartition("/")[2])
+        if number != name and number.isdigit():
+            return False  # it is gone; if one of that name is there by now, it is somebody else's
         refresh_if_idle(found)
         return name in found.listVolumes()
 
     return conn.call(work, f"look at the partitions of pool {pool}")
+
+
+def _device(pool: libvirt.virStoragePool) -> str:
+    return attribute(parse(pool.XMLDesc(0)), "source/device", "path")

@@ -168,9 +168,38 @@ def test_a_disk_with_something_on_it_is_left_alone(make, link, disk, admin):
     assert "no such device" in gone.error, gone.error_details
 
 
+def test_a_job_that_dies_takes_its_partition_back(make, link, disk, admin, monkeypatch):
+    pool = pool_of(make(link))
+    real = partitions.create_partition
+
+    def dies(*arguments):
+        real(*arguments)
+        assert len(table(disk)) == 1
+        raise RuntimeError
+
+    monkeypatch.setattr("storage.making.partitions.create_partition", dies)
+    assert run(services.create_volume(pool, "", 8 * MIB, "raw", by=admin)).status == "failed"
+    assert table(disk) == []
+    assert not pool.volumes.exists()
+
+
+def test_a_disk_that_the_pool_names_by_a_link(make, disk, directory, admin):
+    """As everybody does who means one disk and no other: by-id. Of the kernel's name nobody knows beforehand."""
+    by_id = directory / "ata-disk_of_a_test"
+    by_id.symlink_to(disk)
+    pool = pool_of(make(str(by_id)))
+    for number in (1, 2):
+        job = run(services.create_volume(pool, "", 8 * MIB, "raw", by=admin))
+        assert job.status == "succeeded", (job.error, job.error_details)
+        assert Volume.objects.get(pk=job.result["volume_id"]).name == f"{Path(disk).name}p{number}"
+        assert len(table(disk)) == number
+
+
 def test_a_disk_whose_name_ends_in_a_digit_keeps_its_partitions(make, disk, admin, local_host):
     """As nvme0n1 does: libvirt asks parted to delete the partition "p1"."""
-    pool = pool_of(make(disk, table="dos"))
+    job = make(disk, table="dos")
+    pool = pool_of(job)
+    assert "deletes none" in "".join(job.log.values_list("text", flat=True))
     made = run(services.create_volume(pool, "", 8 * MIB, "raw", by=admin))
     assert made.status == "succeeded", (made.error, made.error_details)
     volume = Volume.objects.select_related("pool__host").get(pk=made.result["volume_id"])
