@@ -193,9 +193,10 @@ class Job(models.Model):
         """Ask the job to stop at its next step; one that still waits is cancelled at once."""
         now = timezone.now()
         type(self).objects.filter(pk=self.pk, status__in=self.ACTIVE).update(cancel_requested_at=now)
-        waiting = type(self).objects.filter(pk=self.pk, status=self.Status.QUEUED)
-        if waiting.update(status=self.Status.CANCELLED, finished_at=now):
-            self.objects_of.update(held=False)
+        with transaction.atomic():
+            waiting = type(self).objects.filter(pk=self.pk, status=self.Status.QUEUED)
+            if waiting.update(status=self.Status.CANCELLED, finished_at=now):
+                self.objects_of.update(held=False)
         audit.record(by, "cancel_job", kind="job", object_id=self.pk, name=self.title, job_id=self.pk)
         self.refresh_from_db()
         self.announce()

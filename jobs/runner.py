@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from celery import current_app
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -160,12 +160,13 @@ def _roll_back(row: Job) -> str:
 
 
 def _finish(row: Job, status: str, **fields: Any) -> None:
-    ended = Job.objects.filter(pk=row.pk, status=Job.Status.RUNNING).update(
-        status=status, finished_at=timezone.now(), lease_until=None, **fields
-    )
-    if not ended:  # this worker was taken for dead and another one ended the job
-        return
-    row.objects_of.update(held=False)
+    with transaction.atomic():  # a job that ended and still holds its objects would hold them for ever
+        ended = Job.objects.filter(pk=row.pk, status=Job.Status.RUNNING).update(
+            status=status, finished_at=timezone.now(), lease_until=None, **fields
+        )
+        if not ended:  # this worker was taken for dead and another one ended the job
+            return
+        row.objects_of.update(held=False)
     row.refresh_from_db()
     subject = row.objects_of.order_by("pk").first()
     succeeded = status == Job.Status.SUCCEEDED

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from jobs.models import Job, Ref
@@ -50,6 +51,22 @@ def test_a_dead_workers_job_is_taken_back_once_its_lease_ran_out(dead_job):
     assert "worker was stopped" in dead_job.error
     assert taken_back == ["two", "one"]
     assert not dead_job.objects_of.filter(held=True).exists()
+
+
+def test_a_worker_that_is_killed_as_it_ends_a_job_holds_nothing_for_ever(admin):
+    job = Job.start(make_things, title="Make things", by=admin, objects=[WEB], names=[])
+
+    def kill(execute, sql, *rest):
+        if sql.startswith('UPDATE "jobs_jobobject"'):
+            raise Killed
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(kill), pytest.raises(Killed):
+        run(job.pk, lambda _running, **_arguments: None)
+    expire(job)
+    roll_back_dead_jobs()
+    assert not job.objects_of.filter(held=True).exists()
+    Job.start(make_things, title="Make more", by=admin, objects=[WEB], names=[])
 
 
 def test_what_cannot_be_taken_back_now_is_tried_again(dead_job):
