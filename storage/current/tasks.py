@@ -17,9 +17,10 @@ from storage import catalogue, media
 from storage.content import Progress
 from storage.images import refs
 from storage.inventory import refresh_pool
-from storage.models import Iso, Pool
+from storage.models import Iso, Pool, Volume
 from storage.tasks import delete_volume
-from virt.errors import UserError, VolumeInUse, WrongState
+from virt.connection import Connection
+from virt.errors import UserError, VolumeInUse, VolumeNotFound, WrongState
 
 from . import keeping
 from .formers import removable
@@ -132,11 +133,9 @@ def remove_former(job: RunningJob, *, former_id: int) -> dict[str, Any]:
         refresh_pool(pool.host, conn, pool.name, rescan=True)
         if not _may_go(job, former):
             return {"removed": False}
-        with media.open_image(conn, volume) as image:
-            step = _("Looking whether %(name)s is still as it was fetched")
-            job.step(step % {"name": volume.name}, done=0, total=image.size)
-            is_same = media.sha256(image, Progress(job, image.size)) == former.sha256
-    if not is_same:
+        job.step(_("Looking whether %(name)s is still as it was fetched") % {"name": volume.name})
+        found = _content(job, conn, volume)
+    if found not in (former.sha256, None):
         former.delete()
         job.log(_("It was changed since it was fetched, so it stays."))
         return {"removed": False}
@@ -148,6 +147,16 @@ def remove_former(job: RunningJob, *, former_id: int) -> dict[str, Any]:
         job.log(str(error))
         return {"removed": False}
     return {"removed": True}
+
+
+def _content(job: RunningJob, conn: Connection, volume: Volume) -> str | None:
+    """The SHA-256 of the file; None: it is gone, as after a removal whose worker was killed."""
+    try:
+        with media.open_image(conn, volume) as image:
+            job.progress(0, image.size)
+            return media.sha256(image, Progress(job, image.size))
+    except VolumeNotFound:
+        return None
 
 
 def _may_go(job: RunningJob, former: FormerImage) -> bool:
