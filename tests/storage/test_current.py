@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from accounts.models import AuditEntry, Grant
+from accounts.models import AuditEntry, Grant, User
 from guests.models import Disk, Guest
+from hosts.models import Host
 from jobs.models import Busy, Job, JobUndo
 from jobs.runner import roll_back_dead_jobs
 from storage import catalogue
 from storage import tasks as storage_tasks
 from storage.copies import services as copies
 from storage.copies import tasks as copy_tasks
-from storage.current import services, tasks
+from storage.current import formers, services, tasks
 from storage.current.models import FormerImage, KeptImage
 from storage.fetching import services as fetching
 from storage.fetching import tasks as fetch_tasks
 from storage.inventory import refresh_pool
-from storage.models import ImageCopy, Iso, Tree, Volume
+from storage.models import ImageCopy, Iso, Pool, Tree, Volume
 from tests.storage import web as webs
 from virt import volumes
 from virt.errors import Invalid, WrongState
@@ -327,3 +328,27 @@ def test_it_is_turned_on_and_off_and_only_by_those_who_may(vendor, pool, admin, 
     KeptImage.objects.all().delete()
     with pytest.raises(WrongState):
         services.keep_current(Iso.objects.get(pk=iso.pk), by=admin)
+
+
+@pytest.mark.django_db
+def test_the_page_of_a_former_copy_names_the_newer_image_only_to_those_who_may_see_it(local_host, admin, client):
+    far = Host.objects.create(name="far", uri="qemu+ssh://far/system", state="connected")
+    isos = []
+    for host, name in ((local_host, "newest.img"), (far, "copy.img")):
+        pool = Pool.objects.create(host=host, uuid=uuid.uuid4(), name="iso", type="dir", is_active=True)
+        volume = Volume.objects.create(pool=pool, name=name, path=f"/srv/{name}", capacity_bytes=1)
+        isos.append(Iso.objects.create(volume=volume, kind="cloud", is_iso9660=False, entry=KEY, sha256="a" * 64))
+    newest, copy = isos
+    kept = KeptImage.objects.create(iso=newest, pool=newest.volume.pool, entry=KEY, sha256="a" * 64)
+    FormerImage.objects.create(iso=copy, kept=kept, sha256="a" * 64)
+    there = User.objects.create_user("there", password="correct horse battery")
+    Grant.objects.create(user=there, role="viewer", scope_kind="host", scope_id=far.pk)
+    for user, is_named in ((admin, True), (there, False)):
+        client.force_login(user)
+        page = client.get(f"/isos/{copy.pk}/").content.decode()
+        assert "has taken the place of this one" in page
+        assert ("newest.img" in page) is is_named
+        assert "replaced" in client.get("/isos/").content.decode()
+    assert not formers.removable().exists()  # its successor there has not arrived
+    ImageCopy.objects.create(iso=newest, pool=copy.volume.pool, keep_in_step=True, made_from="a" * 64)
+    assert formers.removable().get().iso == copy
