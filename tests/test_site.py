@@ -101,6 +101,7 @@ def test_the_api_describes_itself(client):
         "/pools",
         "/volumes",
         "/isos",
+        "/isos/known",
         "/networks",
         "/bridges",
         "/guests",
@@ -110,6 +111,7 @@ def test_the_api_describes_itself(client):
     ):
         assert f"/api/v1{path}" in paths, path
     assert "202" in paths["/api/v1/guests/{guest_id}/start"]["post"]["responses"]
+    assert "sha256" in [parameter["name"] for parameter in paths["/api/v1/isos"]["get"]["parameters"]]
     docs = client.get("/api/docs").content.decode()
     assert "swagger-ui-bundle" in docs
     assert "cdn" not in docs

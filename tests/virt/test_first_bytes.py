@@ -99,7 +99,7 @@ def test_an_image_that_is_damaged_or_lies_tells_nothing_and_does_no_harm(convert
         read = max(read, length)
         return bytes(content[offset : offset + length])
 
-    for _try in range(200):
+    for _try in range(60):
         before = bytes(content[:4096])
         for _byte in range(dice.randrange(1, 40)):
             content[dice.randrange(4096)] = dice.choice((0, 1, 127, 255))
@@ -111,7 +111,7 @@ def test_an_image_that_is_damaged_or_lies_tells_nothing_and_does_no_harm(convert
 
 
 def test_a_packed_bomb_is_opened_no_further_than_a_table():
-    bomb = zlib.compress(bytes(256 * MIB), 9)
+    bomb = zlib.compress(bytes(64 * MIB))
     header = struct.pack("<4sIIQQQQIQQQ", b"KDMV", 3, 0x30001, 2**20, 2**20, 1, 1, 512, 0, 2, 128)
     content = (
         header.ljust(1024, b"\0") + struct.pack("<I", 3).ljust(512, b"\0") + struct.pack("<I", 4).ljust(512, b"\0")
