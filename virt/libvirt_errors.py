@@ -32,9 +32,7 @@ from virt.errors import (
     WrongPassphrase,
     WrongState,
 )
-
-Meaning = tuple[type[VirtError], str]
-"""The error to raise, and why it failed, to complete the sentence."""
+from virt.storage_errors import STORAGE, Meaning
 
 _FULL: Meaning = (PoolFull, "the storage is full. Free some space or use another pool")
 _NO_MEMORY: Meaning = (NotEnoughMemory, "the host has too little free memory. Shut a guest down or ask for less")
@@ -59,24 +57,6 @@ _SILENT: Meaning = (HostUnreachable, "the host stopped answering")
 _NO_POLKIT: Meaning = (
     PermissionRefused,
     "libvirt has nobody to ask (no polkit on the host). Set auth_unix_rw in its libvirtd.conf",
-)
-_PARTITION_STAYS: Meaning = (
-    NotSupported,
-    "libvirt deletes partitions only where the pool names the disk by its kernel name and that ends in a letter, as "
-    "/dev/sdb does. Delete it on the host with parted, then refresh the pool",
-)
-_NO_BLOCK_MODULE: Meaning = (
-    NotSupported,
-    "the host's QEMU lacks the module for a disk of that kind. Install qemu-block-extra (Debian) or "
-    "qemu-kvm-block-iscsi, -rbd … (RHEL) on it",
-)
-_CHAP_REFUSED: Meaning = (
-    PermissionRefused,
-    "the iSCSI target refuses the login. Check the user name of the pool and the value of its secret",
-)
-_NO_INITIATOR: Meaning = (
-    NotSupported,
-    "its kernel has no iSCSI initiator (iscsi_tcp). Load the module, or use a pool of the type iscsi-direct",
 )
 _UNSUPPORTED: Meaning = (NotSupported, "libvirt or QEMU on this host cannot do it")
 _REFUSED: Meaning = (DefinitionRefused, "libvirt refuses its definition")
@@ -112,10 +92,6 @@ _BY_SSH: list[tuple[str, Meaning]] = [
 ]
 
 
-def _no_tool(package: str) -> Meaning:
-    return NotSupported, f"the host lacks a program that this type of pool needs. Install {package} on it"
-
-
 # What the text says (in small letters) is surer than the code where libvirt uses a general one ("operation failed").
 _BY_TEXT: list[tuple[str, Meaning]] = [
     ("no space left on device", _FULL),
@@ -132,41 +108,6 @@ _BY_TEXT: list[tuple[str, Meaning]] = [
     (r"has asynchronous jobs running", _POOL_BUSY),
     (r"virstoragepoolrefresh\(\) failed$", _POOL_BUSY),  # without words of its own: a file came or went meanwhile
     (r"cannot access storage file", (VolumeNotFound, "one of its images is not where its definition says")),
-    (r"cannot execute binary .*/(pv|vg|lv)[a-z]+", _no_tool("lvm2")),
-    (r"cannot execute binary .*/iscsiadm|/iscsiadm failed .* status '127'", _no_tool("open-iscsi")),
-    (
-        "storage pool already built|valid disk label already present",
-        (WrongState, "something is on its device already. To destroy it, say so"),
-    ),
-    (
-        "requires build( --overwrite)?$",
-        (WrongState, "its device has no partition table that libvirt knows. Build the pool to make one"),
-    ),
-    (
-        r"device path '.*' doesn't exist|failed to create filesystem probe for device",
-        (WrongState, "the host has no such device"),
-    ),
-    ("no large enough free extent", (PoolFull, "no free part of the disk is as large. Ask for less")),
-    (
-        "no extended partition found and no primary",
-        (PoolFull, "its partition table has room for four partitions, which are there. Delete one, or use gpt"),
-    ),
-    (r"parted \S+ rm --script p\d+|did not start with parent pool source device name", _PARTITION_STAYS),
-    (r"module block-\S+ not found|unknown driver '(iscsi|rbd|gluster|ssh|nfs|curl)'", _NO_BLOCK_MODULE),
-    (r"failed to log in to target.*authentication|login failed due to authorization failure", _CHAP_REFUSED),
-    (
-        "failed to log in to target.*not found",
-        (WrongState, "its iSCSI server has no such target. Look which there are"),
-    ),
-    ("failed to connect: ", (WrongState, "its iSCSI server does not answer. Check its name or address and the port")),
-    (r"iscsi driver .* is not loaded|could not insert module .*iscsi", _NO_INITIATOR),
-    ("could not connect to iscsid", (WrongState, "its iSCSI service does not run. Start iscsid on the host")),
-    (r"cannot execute binary .*/(parted|parthelper)|cannot find 'parted'", _no_tool("parted")),
-    (r"cannot execute binary .*/(z(fs|pool))", _no_tool("zfsutils-linux")),
-    (r"cannot execute binary .*/showmount|unknown filesystem type 'nfs|mount\.nfs", _no_tool("nfs-common")),
-    (r"unknown filesystem type 'cifs|mount\.cifs", _no_tool("cifs-utils")),
-    (r"device-mapper.* not detected|not detected in your kernel", (NotSupported, "its kernel has no device mapper")),
-    ("missing backend for pool type", (NotSupported, "its libvirt was built without this type of pool")),
     (r"network .* is not active", (WrongState, "its virtual network is not active. Start the network first")),
     (r"cannot get interface mtu", (NetworkNotFound, "the host has no bridge of the name that its definition says")),
     (r"unable to find .* firmware", (NotSupported, "the host has no such firmware. Install ovmf (edk2-ovmf on RHEL)")),
@@ -242,7 +183,7 @@ def from_libvirt(exc: libvirt.libvirtError, what: str) -> VirtError:
 
 
 def _meaning(exc: libvirt.libvirtError, words: str) -> Meaning:
-    for part, meaning in (*_BY_SSH, *_BY_TEXT):
+    for part, meaning in (*_BY_SSH, *_BY_TEXT, *STORAGE):
         if re.search(part, words):
             return meaning
     code = exc.get_error_code()

@@ -159,6 +159,32 @@ def test_a_file_system_on_a_device(local_host, admin, directory, loop, name):
     assert Volume.objects.filter(pool=kept.result["pool_id"], name="a.qcow2").exists()
 
 
+def test_what_is_not_there_is_told_and_leaves_nothing(local_host, admin, directory, loop, name, virsh):
+    for kind, fields, sentence in (
+        ("scsi", {"adapter": "scsi_host77"}, "no such SCSI adapter"),
+        ("fs", {"device": "/dev/kvt-not-there", "path": str(directory)}, "no such device"),
+        ("fs", {"device": loop, "path": str(directory), "format": "ext4"}, "no file system of that kind"),
+    ):
+        job = run(pooling.create_pool(local_host, PoolSpec(name=name, type=kind, **fields), by=admin))
+        assert (job.status, job.error_code) == ("failed", "wrong_state"), job.error_details
+        assert sentence in job.error
+        assert name not in virsh("pool-list", "--all")
+        assert not Pool.objects.exists()
+
+
+def test_multipath_devices(local_host, admin, name, virsh):
+    """Where the kernel has none there are no volumes; the pool is there all the same."""
+    job = run(pooling.create_pool(local_host, PoolSpec(name=name, type="mpath"), by=admin))
+    assert job.status == "succeeded", job.error_details
+    pool = Pool.objects.get(pk=job.result["pool_id"])
+    assert run(services.refresh_pool(pool, by=admin)).status == "succeeded"
+    pool.refresh_from_db()
+    assert (pool.is_active, pool.target_path) == (True, "/dev/mapper")
+    assert pool.volumes.count() == len(virsh("vol-list", name).splitlines()[2:-1])
+    assert run(pooling.delete_pool(pool, by=admin)).status == "succeeded"
+    assert name not in virsh("pool-list", "--all")
+
+
 @pytest.mark.parametrize(
     ("kind", "tool", "package"),
     [("logical", "vgs", "lvm2"), ("iscsi", "iscsiadm", "open-iscsi")],
