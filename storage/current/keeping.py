@@ -67,13 +67,18 @@ class Turn:
         return there
 
     def free_name(self, pool: Pool, name: str) -> str:
-        """`name`, or where the pool has a file of that name already, the name with today's date."""
+        """`name`; with today's date where the vendor calls every image so, or where the pool has or had such a file.
+
+        Of a file that vanished something may still have the path: it must not find another content there.
+        """
         if not self.keeps:
             return name
         path, dated = PurePath(name), f"{timezone.localdate():%Y-%m-%d}"
-        candidates = [name, f"{path.stem}-{dated}{path.suffix}"]
+        candidates = [f"{path.stem}-{dated}{path.suffix}"]
         candidates += [f"{path.stem}-{dated}-{number}{path.suffix}" for number in range(2, 100)]
-        taken = set(pool.volumes.filter(name__in=candidates, missing_since=None).values_list("name", flat=True))
+        if self._kept is None or name_from(self._kept.iso.source_url) != name:
+            candidates.insert(0, name)
+        taken = set(pool.volumes.filter(name__in=candidates).values_list("name", flat=True))
         return next((candidate for candidate in candidates if candidate not in taken), name)
 
     def hand_over(self, new: Iso) -> None:

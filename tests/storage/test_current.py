@@ -128,9 +128,10 @@ def test_a_newer_image_is_fetched_beside_the_former_which_goes_when_nothing_uses
     assert files(pool) == {dated(): b"Februar"}
     assert not Iso.objects.filter(pk=january.pk).exists()
     assert a_day_later() == []
-    vendor.publish(b"March 2" * 999, "kvt-cloud-2.10.img")
-    (job,) = a_day_later()
-    assert Iso.objects.get(pk=job.result["iso_id"]).name == "kvt-cloud-2.10.img"
+    for name, called in ((LATEST, dated().replace(".img", "-2.img")), ("kvt-cloud-2.10.img", "kvt-cloud-2.10.img")):
+        vendor.publish(f"as {name}".encode() * 99, name)
+        (job,) = [job for job in a_day_later() if job.kind == "fetch_image"]
+        assert Iso.objects.get(pk=job.result["iso_id"]).name == called
     assert not JobUndo.objects.exists()
 
 
