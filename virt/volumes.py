@@ -138,7 +138,11 @@ def create_volume(
     def work(handle: libvirt.virConnect) -> VolumeInfo:
         found = active_pool(handle, pool)
         _must_be_free(found, volume.name)
-        return _info(pool, found.createXML(xml, flags))
+        made = found.createXML(xml, flags)
+        # libvirt makes a qcow2 of whole KiB, and QEMU copies nothing into an image that is larger than the original.
+        if volume.format == "qcow2" and volume.capacity_bytes % 1024 and not volume.luks_secret:
+            made.resize(-(-volume.capacity_bytes // 512) * 512, libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK)
+        return _info(pool, made)
 
     return conn.call(work, f"create volume {volume.name} in pool {pool}", timeout_s=COPY_TIMEOUT_S)
 

@@ -131,6 +131,15 @@ def test_a_disk_is_converted_in_its_pool(pool, admin):
     io(now.path, "read -P 5 0 1M")
 
 
+@pytest.mark.parametrize("size", [MIB + 512, MIB + 1])
+def test_a_disk_of_an_odd_size_is_converted(pool, admin, size):
+    made = run(services.create_volume(pool, "odd.raw", size, "raw", by=admin))
+    volume = Volume.objects.get(pk=made.result["volume_id"])
+    job = run(services.copy_volume(volume, pool, "odd.qcow2", by=admin, image_format="qcow2"))
+    assert job.status == "succeeded", job.error
+    assert Volume.objects.get(name="odd.qcow2").capacity_bytes == MIB + 512
+
+
 def test_a_copy_into_a_pool_that_is_full_at_99_percent(new_pool, admin):
     here, there = new_pool(), new_pool(size_mib=24)
     volume = make(here, admin, mib=64)
