@@ -15,10 +15,10 @@ from . import arranging, saved_views
 from .facets import folder_tree, tags_in_use
 from .lists_rest import (
     MAX_ID,
-    ChangeOut,
     FolderOut,
     FolderPatch,
     GuestsIn,
+    ListChangeOut,
     ListSettingsOut,
     ListSettingsPatch,
     MoveIn,
@@ -51,20 +51,20 @@ def chosen(request: HttpRequest, body: GuestsIn, action: str) -> GuestQuerySet:
     return found.guests
 
 
-@arranging_router.post("/tags", response={200: ChangeOut, ERRORS: Problem})
+@arranging_router.post("/tags", response={200: ListChangeOut, ERRORS: Problem})
 def tag_guests(request: HttpRequest, body: TagsIn) -> ListChange:
     """Put tags on guests, take others off. It is done at once; no host hears of it."""
     guests = chosen(request, body, "configure")
     return arranging.tag(guests, by=actor(request), add=body.add, remove=body.remove)
 
 
-@arranging_router.post("/move", response={200: ChangeOut, ERRORS: Problem})
+@arranging_router.post("/move", response={200: ListChangeOut, ERRORS: Problem})
 def move_guests(request: HttpRequest, body: MoveIn) -> ListChange:
     """Put guests into a folder. It is done at once; no host hears of it."""
     return arranging.move(chosen(request, body, "configure"), body.folder, by=actor(request))
 
 
-@arranging_router.get("/changes", response={200: list[ChangeOut], ERRORS: Problem})
+@arranging_router.get("/changes", response={200: list[ListChangeOut], ERRORS: Problem})
 def list_changes(request: HttpRequest) -> QuerySet[ListChange]:
     """Your last changes of tags and folders, newest first."""
     return ListChange.objects.filter(by=actor(request))
@@ -116,7 +116,7 @@ def change_tag(request: HttpRequest, tag_id: int, body: TagPatch) -> Status[None
     return Status(204, None)
 
 
-@tags_router.delete("/{int:tag_id}", response={200: ChangeOut, ERRORS: Problem})
+@tags_router.delete("/{int:tag_id}", response={200: ListChangeOut, ERRORS: Problem})
 def delete_tag(request: HttpRequest, tag_id: int) -> ListChange:
     """Take a tag off all guests. The answer says what to take back."""
     return arranging.delete_tag(_tag(request, tag_id), by=actor(request))

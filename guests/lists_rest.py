@@ -78,7 +78,7 @@ class MoveIn(GuestsIn):
     folder: str = Field(description="A path such as Production/Web, made where it is new; empty: in no folder.")
 
 
-class ChangeOut(Schema):
+class ListChangeOut(Schema):
     """A change of tags or folders, which can be taken back at POST /guests/changes/{id}/undo."""
 
     id: int

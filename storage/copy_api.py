@@ -26,14 +26,14 @@ class ResizeIn(Schema):
     shrink: bool = Field(False, description="It may become smaller, where the job can prove that nothing is lost.")
 
 
-class CopyIn(Schema):
+class VolumeCopyIn(Schema):
     pool: int | None = Field(None, ge=0, le=MAX_BYTES, description="Row id, also on another host; null: its own pool.")
     name: str = Field("", description="Empty: one like the original's that is free.")
     format: str = Field("", description="qcow2 or raw; empty: as it is.")
     preallocation: str = Field("none", description="none, metadata or full")
 
 
-class MoveIn(Schema):
+class VolumeMoveIn(Schema):
     pool: int | None = Field(None, ge=0, le=MAX_BYTES, description="Row id of a pool of its host; null: its own pool.")
     name: str = Field("", description="Empty: as it is called now.")
     format: str = Field("", description="qcow2 or raw; empty: as it is.")
@@ -49,7 +49,7 @@ def resize_volume(request: HttpRequest, volume_id: int, body: ResizeIn, response
 
 
 @router.post("/{int:volume_id}/copy", response=_JOB)
-def copy_volume(request: HttpRequest, volume_id: int, body: CopyIn, response: HttpResponse) -> Accepted:
+def copy_volume(request: HttpRequest, volume_id: int, body: VolumeCopyIn, response: HttpResponse) -> Accepted:
     """Copy a volume, also one that a running guest writes to, converting it on the way where asked.
 
     The job's result has the copy's `volume_id`. Cancelling the job removes the half copy.
@@ -64,7 +64,7 @@ def copy_volume(request: HttpRequest, volume_id: int, body: CopyIn, response: Ht
 
 
 @router.post("/{int:volume_id}/move", response=_JOB)
-def move_volume(request: HttpRequest, volume_id: int, body: MoveIn, response: HttpResponse) -> Accepted:
+def move_volume(request: HttpRequest, volume_id: int, body: VolumeMoveIn, response: HttpResponse) -> Accepted:
     """Move a volume to another pool or another format, with the guest that has it, which goes on running.
 
     The job's result has the new `volume_id`. Cancelled before its end, the guest has the disk it had.

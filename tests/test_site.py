@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from ninja import Schema
 
 from accounts.models import ApiToken, AuditEntry, User
 from jobs.models import Job
@@ -90,6 +91,19 @@ def test_the_audit_log_is_for_administrators(client, admin, operator):
     assert client.get("/audit/").status_code == 403
     client.force_login(admin)
     assert "web-01" in client.get("/audit/?search=web").content.decode()
+
+
+def test_no_two_schemas_have_one_name(client):
+    """The OpenAPI document has one of each name, and would describe the others by it."""
+
+    client.get("/api/v1/openapi.json")  # loads them all
+
+    def below(schema: type) -> list[type]:
+        return [each for found in schema.__subclasses__() for each in (found, *below(found))]
+
+    ours = [schema for schema in below(Schema) if not schema.__module__.startswith("ninja")]
+    places = {(schema.__name__, schema.__module__) for schema in ours}
+    assert len({name for name, _module in places}) == len(places), sorted(places)
 
 
 def test_the_api_describes_itself(client):

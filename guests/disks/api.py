@@ -48,7 +48,7 @@ class TwiceOut(Schema):
     pools: int
 
 
-class LeftoversOut(Schema):
+class DiskLeftoversOut(Schema):
     """At most 50 of each kind; the counts are of all."""
 
     unused: list[LeftVolumeOut] = Field(description="No guest has them, nothing lies on them, and they are no ISO.")
@@ -63,7 +63,7 @@ class LeftoversOut(Schema):
     twice: list[TwiceOut] = Field(description="Directories that more than one pool shows.")
 
 
-@router.get("/leftovers", response={200: LeftoversOut, ERRORS: Problem})
+@router.get("/leftovers", response={200: DiskLeftoversOut, ERRORS: Problem})
 def get_leftovers(request: HttpRequest) -> leftovers.Leftovers:
     """Volumes that nobody has, disks in no pool, images that are gone, chains that broke."""
     return leftovers.find(actor(request))

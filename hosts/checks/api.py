@@ -22,7 +22,7 @@ class CommandOut(Schema):
     label: str = Field(description="For which systems it is; empty for the host's own or for all.")
 
 
-class CheckOut(Schema):
+class HostCheckOut(Schema):
     """What was found, what it means and what to do."""
 
     code: str
@@ -50,7 +50,7 @@ class ChecksOut(Schema):
     read_at: datetime | None = Field(description="When a command last ran on the host; libvirt is asked more often.")
     problem: str = Field(description="Why the last attempt to run one failed; empty when it did not.")
     counts: dict[str, int]
-    checks: list[CheckOut]
+    checks: list[HostCheckOut]
     features: list[FeatureOut]
 
 
@@ -73,7 +73,7 @@ def get_checks(request: HttpRequest, host_id: int) -> ChecksOut:
         problem=report.readings_error if report else "",
         counts=counted(found),
         checks=[
-            CheckOut(
+            HostCheckOut(
                 code=check.code,
                 verdict=check.verdict,
                 title=check.title,

@@ -28,7 +28,7 @@ Accepted = Status[Job]
 RowId = Annotated[int, Query(ge=0, le=MAX_BYTES)]
 
 
-class UserOut(Schema):
+class SecretUserOut(Schema):
     """What has to do with a secret."""
 
     kind: str = Field(description="volume: what it opens; pool or guest: what asks for it")
@@ -46,7 +46,7 @@ class SecretOut(Schema):
     description: str
     is_ephemeral: bool = Field(description="It is gone when libvirt is restarted.")
     is_private: bool = Field(description="libvirt shows its value to nobody.")
-    used_by: list[UserOut]
+    used_by: list[SecretUserOut]
 
 
 class SecretIn(Schema):
