@@ -15,6 +15,7 @@ from guests.leftovers.models import Leftovers
 from guests.leftovers.rows import misfits
 from guests.models import Disk, Guest, Nic
 from guests.tasks import leftovers as tasks
+from hosts import commands
 from hosts.commands import Done
 from storage.models import Volume
 from virt.errors import NotSupported
@@ -132,8 +133,8 @@ def lacking(host, user, guest):
     [("", "sudo: a password is required"), ("/\0", "find: '/srv/store/base.qcow2': Permission denied")],
 )
 def test_what_could_not_be_looked_at_is_not_called_lost(monkeypatch, db, stdout, stderr):
-    monkeypatch.setattr(tasks.commands, "run", lambda *_words, **_options: Done(1, stdout, stderr))
-    with pytest.raises(tasks.commands.CommandFailed) as failed:
+    monkeypatch.setattr(commands, "run", lambda *_words, **_options: Done(1, stdout, stderr))
+    with pytest.raises(commands.CommandFailed) as failed:
         tasks._missing(make_host(), ["/srv/store/base.qcow2"])
     assert failed.value.details == stderr
 

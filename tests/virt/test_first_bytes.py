@@ -39,7 +39,7 @@ def mbr(kind: int) -> bytes:
     return bytes(446) + struct.pack("<B3xB3xII", 0x80, kind, 2048, 4096).ljust(64, b"\0") + b"\x55\xaa"
 
 
-@pytest.fixture(params=KINDS.values(), ids=KINDS)
+@pytest.fixture(params=KINDS.values(), ids=list(KINDS))
 def convert(request, tmp_path):
     """Makes a disk that begins with these bytes, in an image of one kind; returns what it is called and the file."""
     kind, written, *options = request.param
@@ -105,8 +105,10 @@ def test_an_image_that_is_damaged_or_lies_tells_nothing_and_does_no_harm(convert
             content[dice.randrange(4096)] = dice.choice((0, 1, 127, 255))
         assert len(first_bytes(count, len(content), kind)) <= TABLE_BYTES
         content[:4096] = before
+    whole = bytes(content)
     for length in (0, 1, 511, 512, 1000, 4096, 70_000):
-        assert len(first_bytes(lambda at, n, end=length: count(at, n)[: max(end - at, 0)], length, kind)) <= TABLE_BYTES
+        content[:] = whole[:length]
+        assert len(first_bytes(count, len(content), kind)) <= TABLE_BYTES
     assert read <= 4 * MIB
 
 
