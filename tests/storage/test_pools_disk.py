@@ -28,10 +28,17 @@ def disk(loop):
     """The name of a loop device, where partitions of them can be made."""
     if not shutil.which("parted"):
         pytest.skip("disk: this machine has no parted")
-    yield loop
     partition = Path(f"{loop}p1")
-    for number in range(1, 5):
-        subprocess.run(["parted", "--script", loop, "rm", str(number)], capture_output=True)
+    parted(loop, "mklabel", "gpt")
+    parted(loop, "mkpart", "primary", "1MiB", "2MiB")
+    is_shown = partition.exists()
+    parted(loop, "rm", "1")
+    subprocess.run(["wipefs", "--quiet", "--all", loop], check=True)
+    if not is_shown:
+        pytest.skip("disk: this machine shows no partitions of loop devices below /dev")
+    yield loop
+    for number, *_rest in table(loop):
+        parted(loop, "rm", number)
     assert not partition.exists()
 
 
@@ -66,12 +73,14 @@ def host_without_parted(db, directory):
         yield Host.objects.create(name="bare", uri=daemon.uri, state=Host.State.CONNECTED)
 
 
+def parted(disk: str, *words: str) -> str:
+    done = subprocess.run(["parted", "--script", "--machine", disk, *words], capture_output=True, text=True)
+    return done.stdout
+
+
 def table(disk: str) -> list[list[str]]:
     """The partitions as parted sees them: number, start, end and size in bytes …"""
-    told = subprocess.run(
-        ["parted", "--script", "--machine", disk, "unit", "B", "print"], capture_output=True, text=True
-    )
-    return [line.rstrip(";").split(":") for line in told.stdout.splitlines()[2:]]
+    return [line.rstrip(";").split(":") for line in parted(disk, "unit", "B", "print").splitlines()[2:]]
 
 
 def pool_of(job: Job) -> Pool:
