@@ -81,6 +81,8 @@ def is_allowed(address: Address, allowed: Sequence[Network]) -> bool:
             return is_allowed(inner, allowed)
     if any(address.version == network.version and address in network for network in allowed):
         return True
+    if address.is_reserved or (address.version == 6 and address.is_site_local):  # ::127.0.0.1 counts as global, too
+        return False
     return address.is_global and not address.is_multicast
 
 

@@ -32,7 +32,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "address",
     ["127.0.0.1", "127.8.8.8", "169.254.169.254", "10.1.2.3", "192.168.1.1", "172.16.0.1", "100.64.0.1", "0.0.0.0",
      "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fd00:ec2::254", "::ffff:127.0.0.1", "64:ff9b::a9fe:a9fe",
-     "2002:7f00:1::", "ff02::1"],
+     "2002:7f00:1::", "ff02::1", "::127.0.0.1", "fec0::1"],
 )  # fmt: skip
 def test_private_addresses_are_not_asked(address):
     assert not is_allowed(ipaddress.ip_address(address), [])
