@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from ninja import Field, Router, Schema, Status
+from pydantic import SecretStr
 
 from accounts.rest import ERRORS, Problem, actor
 from jobs.models import Job
@@ -26,14 +27,21 @@ class ResizeIn(Schema):
     shrink: bool = Field(False, description="It may become smaller, where the job can prove that nothing is lost.")
 
 
-class VolumeCopyIn(Schema):
+class VolumePassphraseIn(Schema):
+    passphrase: SecretStr = Field(
+        SecretStr(""), description="Of an encrypted one, tried on it first. Empty: the copy waits for it."
+    )
+    keep_passphrase: bool = Field(True, description="The host keeps it when its libvirt is restarted.")
+
+
+class VolumeCopyIn(VolumePassphraseIn):
     pool: int | None = Field(None, ge=0, le=MAX_BYTES, description="Row id, also on another host; null: its own pool.")
     name: str = Field("", description="Empty: one like the original's that is free.")
     format: str = Field("", description="qcow2 or raw; empty: as it is.")
     preallocation: str = Field("none", description="none, metadata or full")
 
 
-class VolumeMoveIn(Schema):
+class VolumeMoveIn(VolumePassphraseIn):
     pool: int | None = Field(None, ge=0, le=MAX_BYTES, description="Row id of a pool of its host; null: its own pool.")
     name: str = Field("", description="Empty: as it is called now.")
     format: str = Field("", description="qcow2 or raw; empty: as it is.")
@@ -50,7 +58,8 @@ def resize_volume(request: HttpRequest, volume_id: int, body: ResizeIn, response
 
 @router.post("/{int:volume_id}/copy", response=_JOB)
 def copy_volume(request: HttpRequest, volume_id: int, body: VolumeCopyIn, response: HttpResponse) -> Accepted:
-    """Copy a volume, also one that a running guest writes to, converting it on the way where asked.
+    """Copy a volume, also one that a running guest writes to, converting it on the way where asked. An encrypted one
+    is copied byte for byte, while nobody writes to it.
 
     The job's result has the copy's `volume_id`. Cancelling the job removes the half copy.
     """
@@ -58,21 +67,36 @@ def copy_volume(request: HttpRequest, volume_id: int, body: VolumeCopyIn, respon
     pool = _pool(request, body.pool, volume)
     name = body.name or copying.suggested_name(volume, pool, body.format)
     job = services.copy_volume(
-        volume, pool, name, by=actor(request), image_format=body.format, preallocation=body.preallocation
+        volume,
+        pool,
+        name,
+        by=actor(request),
+        image_format=body.format,
+        preallocation=body.preallocation,
+        passphrase=body.passphrase.get_secret_value(),
+        keep_passphrase=body.keep_passphrase,
     )
     return accepted(response, job)
 
 
 @router.post("/{int:volume_id}/move", response=_JOB)
 def move_volume(request: HttpRequest, volume_id: int, body: VolumeMoveIn, response: HttpResponse) -> Accepted:
-    """Move a volume to another pool or another format, with the guest that has it, which goes on running.
+    """Move a volume to another pool or another format, with the guest that has it, which goes on running. An encrypted
+    one moves while no guest runs with it, and with its passphrase where a guest has it.
 
     The job's result has the new `volume_id`. Cancelled before its end, the guest has the disk it had.
     """
     volume = _volume(request, volume_id, "configure")
     pool = _pool(request, body.pool, volume)
     job = services.move_volume(
-        volume, pool, by=actor(request), name=body.name, image_format=body.format, keep=body.keep
+        volume,
+        pool,
+        by=actor(request),
+        name=body.name,
+        image_format=body.format,
+        keep=body.keep,
+        passphrase=body.passphrase.get_secret_value(),
+        keep_passphrase=body.keep_passphrase,
     )
     return accepted(response, job)
 

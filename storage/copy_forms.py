@@ -15,6 +15,8 @@ from .copying import suggested_name
 from .forms import GIB, ServiceForm, size_field, to_bytes
 from .models import Pool, Volume
 from .rules import FORMATS, UNWRITABLE_POOLS
+from .secrets.encrypted import POOLS as ENCRYPTABLE_POOLS
+from .secrets.fields import hidden_field
 
 
 class PoolField(forms.ModelChoiceField):  # type: ignore[type-arg] # Django's class takes no parameter at run time
@@ -53,14 +55,27 @@ class _IntoPoolForm(ServiceForm):
         help_text=gettext_lazy("Another format than now converts it on the way."),
     )
 
+    # Of an encrypted volume, which keeps its format.
+    passphrase = hidden_field(gettext_lazy("Passphrase"), required=False)
+    keep_passphrase = forms.BooleanField(
+        required=False,
+        initial=True,
+        label=gettext_lazy("The host keeps the passphrase when its libvirt is restarted"),
+    )
+
     def __init__(self, data: QueryDict | None, *, volume: Volume, pools: QuerySet[Pool], name: str) -> None:
         super().__init__(data, initial={"pool": volume.pool_id, "name": name})
+        dropped = ["passphrase", "keep_passphrase"]
+        if volume.encryption:
+            pools, dropped = pools.filter(type__in=ENCRYPTABLE_POOLS), ["image_format"]
+        for each in dropped:
+            del self.fields[each]
         self.fields["pool"].queryset = pools  # type: ignore[attr-defined]
 
     def arguments(self) -> dict[str, Any]:
         """For the service."""
-        data = self.cleaned_data
-        return {"pool": data["pool"], "name": data["name"], "image_format": data["image_format"]}
+        names = ("pool", "name", "image_format", "passphrase", "keep_passphrase")
+        return {name: self.cleaned_data[name] for name in names if name in self.fields}
 
 
 class CopyForm(_IntoPoolForm):
@@ -73,9 +88,16 @@ class CopyForm(_IntoPoolForm):
     def __init__(self, data: QueryDict | None, *, volume: Volume, user: User) -> None:
         pools = usable_pools(user)
         super().__init__(data, volume=volume, pools=pools, name=suggested_name(volume, volume.pool))
+        if volume.encryption:
+            self.fields["passphrase"].help_text = _(
+                "It is tried on the original before anything is copied. Empty: the copy waits for it, and no guest "
+                "starts from it until somebody gives it on the page of the copy."
+            )
+            if volume.format != "raw":
+                del self.fields["in_full"]
 
     def arguments(self) -> dict[str, Any]:
-        return {**super().arguments(), "preallocation": "full" if self.cleaned_data["in_full"] else "none"}
+        return {**super().arguments(), "preallocation": "full" if self.cleaned_data.get("in_full") else "none"}
 
 
 class MoveForm(_IntoPoolForm):
@@ -90,6 +112,12 @@ class MoveForm(_IntoPoolForm):
         super().__init__(data, volume=volume, pools=pools, name="")
         name = self.fields["name"]
         name.required, name.help_text = False, _("Empty: as it is called now, with the ending of its new format.")
+        if volume.encryption:
+            name.help_text = _("Empty: as it is called now.")
+            self.fields["passphrase"].help_text = _(
+                "It is tried on the disk before anything is moved. The guest that has the disk starts with it; only a "
+                "disk that no guest has can wait for it."
+            )
 
     def arguments(self) -> dict[str, Any]:
         return {**super().arguments(), "keep": self.cleaned_data["keep"]}

@@ -2,7 +2,9 @@
 
 import os.path
 from typing import Any
+from uuid import uuid4
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -16,42 +18,67 @@ from .checks import PREALLOCATIONS, check_format, check_present, host_ref, volum
 from .making import exists_already
 from .models import Pool, Volume
 from .rules import FILE_POOLS, FORMATS, check_active, check_readable, check_room, check_writable, overlays_of
-from .secrets.encrypted import check_plain
+from .secrets import encrypted
 
 READABLE = (*FORMATS, "iso", "")  # "": the pool's volumes are block devices
 
 
 def copy_volume(
-    volume: Volume, pool: Pool, name: str, *, by: User, image_format: str = "", preallocation: str = "none"
+    volume: Volume,
+    pool: Pool,
+    name: str,
+    *,
+    by: User,
+    image_format: str = "",
+    preallocation: str = "none",
+    passphrase: str = "",
+    keep_passphrase: bool = True,
 ) -> Job:
     """Copy a volume into `pool`, which may be on another host, converting it where `image_format` is another one.
 
     A disk of a running guest is copied as it is at the copy's end. Nothing below it is needed by the copy.
-    Raises Invalid (field "name", "format" or "preallocation"), VolumeExists, PoolFull, WrongState, HostInMaintenance or
-    Busy.
+    An encrypted one is copied byte for byte while nobody writes to it; its `passphrase` is tried on it first and given
+    to the host of the copy, which without one waits for it.
+    Raises Invalid (field "name", "format", "preallocation", "pool" or "passphrase"), VolumeExists, VolumeInUse,
+    PoolFull, WrongState, HostInMaintenance or Busy.
     """
     require_open(pool.host)
-    wanted = _wanted(volume, pool, name, image_format, preallocation)
+    wanted = _wanted(volume, pool, name, image_format, preallocation, passphrase)
     if pool.host_id != volume.pool.host_id:
         _check_can_leave(volume, wanted["image_format"])
-    return Job.start(
-        copy_tasks.copy_volume,
-        title=_("Copy %(name)s to %(copy)s") % {"name": volume.name, "copy": wanted["name"]},
-        by=by,
-        objects=[volume_ref(volume), *_guest_refs(volume), *_pool_refs(volume, pool)],
-        volume_id=volume.pk,
-        pool_id=pool.pk,
-        **wanted,
-    )
+    with transaction.atomic():
+        return Job.start(
+            copy_tasks.copy_volume,
+            title=_("Copy %(name)s to %(copy)s") % {"name": volume.name, "copy": wanted["name"]},
+            by=by,
+            objects=[
+                volume_ref(volume),
+                *_guest_refs(volume, held=bool(volume.encryption)),
+                *_pool_refs(volume, pool),
+            ],
+            volume_id=volume.pk,
+            pool_id=pool.pk,
+            luks=_luks(volume, passphrase, keep_passphrase),
+            **wanted,
+        )
 
 
 def move_volume(
-    volume: Volume, pool: Pool, *, by: User, name: str = "", image_format: str = "", keep: bool = False
+    volume: Volume,
+    pool: Pool,
+    *,
+    by: User,
+    name: str = "",
+    image_format: str = "",
+    keep: bool = False,
+    passphrase: str = "",
+    keep_passphrase: bool = True,
 ) -> Job:
     """Move a volume to another pool of its host, or to another format, with the guest that has it, which may run.
 
-    With `keep` the original stays, unused. Raises as `copy_volume`, and VolumeInUse when other volumes lie on it or
-    several guests have it.
+    With `keep` the original stays, unused. An encrypted one moves while no guest runs with it, and one that a guest has
+    with its `passphrase`. Raises as `copy_volume`, and VolumeInUse when other volumes lie on it or several guests have
+    it.
     """
     if pool.host_id != volume.pool.host_id:
         sentence = _("The pool %(pool)s is on %(host)s. A volume moves between the pools of one host; copy it instead.")
@@ -59,17 +86,23 @@ def move_volume(
     if hasattr(volume, "iso"):
         raise WrongState(_("%(name)s is in the ISO library. Copy it instead.") % {"name": volume.name})
     check_movable(volume)
-    wanted = _wanted(volume, pool, name or suggested_name(volume, pool, image_format), image_format, "none")
-    return Job.start(
-        copy_tasks.move_volume,
-        title=_("Move %(name)s to the pool %(pool)s") % {"name": volume.name, "pool": pool.name},
-        by=by,
-        objects=[volume_ref(volume), *_guest_refs(volume, held=True), *_pool_refs(volume, pool)],
-        volume_id=volume.pk,
-        pool_id=pool.pk,
-        keep=keep,
-        **wanted,
-    )
+    name = name or suggested_name(volume, pool, image_format)
+    wanted = _wanted(volume, pool, name, image_format, "none", passphrase)
+    if volume.encryption and not passphrase and (disks := _disks(volume)):
+        sentence = _("%(guest)s starts with %(name)s. Give the passphrase, so that it starts with it at its new place.")
+        raise Invalid(sentence % {"guest": disks[0].guest.name, "name": volume.name}, field="passphrase")
+    with transaction.atomic():
+        return Job.start(
+            copy_tasks.move_volume,
+            title=_("Move %(name)s to the pool %(pool)s") % {"name": volume.name, "pool": pool.name},
+            by=by,
+            objects=[volume_ref(volume), *_guest_refs(volume, held=True), *_pool_refs(volume, pool)],
+            volume_id=volume.pk,
+            pool_id=pool.pk,
+            keep=keep,
+            luks=_luks(volume, passphrase, keep_passphrase),
+            **wanted,
+        )
 
 
 def check_movable(volume: Volume) -> None:
@@ -86,13 +119,9 @@ def check_movable(volume: Volume) -> None:
 
 
 def check_copyable(volume: Volume) -> None:
-    """Raise NotSupported for what only a guest can read, and for an encrypted volume: its copy would not be."""
+    """Raise NotSupported for what only a guest can read, VolumeInUse for an encrypted volume of a running guest."""
     check_readable(volume)
-    sentence = _(
-        "%(name)s is encrypted, and is not copied, moved or converted here. Make another encrypted volume and copy "
-        "what is in it from inside a guest that has both."
-    )
-    check_plain(volume, sentence)
+    encrypted.check_copyable(volume)
 
 
 def suggested_name(volume: Volume, pool: Pool, image_format: str = "") -> str:
@@ -118,7 +147,9 @@ def format_in(pool: Pool, volume: Volume) -> str:
     return volume.format
 
 
-def _wanted(volume: Volume, pool: Pool, name: str, image_format: str, preallocation: str) -> dict[str, Any]:
+def _wanted(
+    volume: Volume, pool: Pool, name: str, image_format: str, preallocation: str, passphrase: str
+) -> dict[str, Any]:
     check_present(volume)
     check_copyable(volume)
     check_active(pool)
@@ -128,6 +159,10 @@ def _wanted(volume: Volume, pool: Pool, name: str, image_format: str, preallocat
         raise WrongState(sentence % {"name": volume.name, "format": volume.format})
     name = validate.volume_name(name)
     image_format = image_format or format_in(pool, volume)
+    if volume.encryption:
+        encrypted.check_copy(volume, pool, image_format, preallocation, passphrase)
+    elif passphrase:
+        raise Invalid(_("%(name)s is not encrypted.") % {"name": volume.name}, field="passphrase")
     check_format(pool, image_format)
     if preallocation not in PREALLOCATIONS:
         choices = ", ".join(PREALLOCATIONS)
@@ -139,6 +174,10 @@ def _wanted(volume: Volume, pool: Pool, name: str, image_format: str, preallocat
     room = volume.capacity_bytes if in_full else min(volume.allocation_bytes, volume.capacity_bytes)
     check_room(pool, room, image_format=image_format, in_full=True)
     return {"name": name, "image_format": image_format, "preallocation": preallocation}
+
+
+def _luks(volume: Volume, passphrase: str, keep: bool) -> dict[str, Any] | None:
+    return encrypted.luks_arguments(str(uuid4()), passphrase, keep=keep) if volume.encryption else None
 
 
 def _check_can_leave(volume: Volume, image_format: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from virt import validate
 from virt.device_xml import DiskSpec, NicSpec, disk_element, free_target, nic_element, source_element
 from virt.errors import Invalid, NotSupported
+from virt.volume_xml import luks_element
 from virt.xmltree import E, Element, attribute, dump, number, parse, size_bytes, text
 
 
@@ -199,15 +200,25 @@ class DomainXML:
         if path:
             _insert_before(disk, "target", source_element(path, is_block=is_block))
 
-    def set_disk_image(self, target: str, path: str, *, image_format: str, is_block: bool = False) -> None:
-        """Let a disk be another image; its bus, serial and everything else stay."""
+    def set_disk_image(
+        self, target: str, path: str, *, image_format: str, is_block: bool = False, is_encrypted: bool = False
+    ) -> None:
+        """Let a disk be another image; its bus, serial and everything else stay.
+
+        Where the guest's QEMU opened the encryption of the image before, it opens that of an `is_encrypted` one with
+        the passphrase that the host has for its path.
+        """
         disk = self._disk(target)
         if disk.get("device", "disk") not in ("disk", "lun"):
             raise Invalid(f"{target} is a drive for media, not a disk.", field="target")
-        for element in [*disk.findall("source"), *disk.findall("backingStore"), *disk.findall("mirror")]:
-            _remove(element)
+        source = source_element(path, is_block=is_block)
+        if is_encrypted and (disk.find("source/encryption") is not None or disk.find("encryption") is not None):
+            source.append(luks_element(usage=path))
+        for name in ("source", "backingStore", "mirror", "encryption"):
+            for element in disk.findall(name):
+                _remove(element)
         disk.set("type", "block" if is_block else "file")
-        _insert_before(disk, "target", source_element(path, is_block=is_block))
+        _insert_before(disk, "target", source)
         driver = disk.find("driver")
         if driver is None:
             driver = _insert_before(disk, "source", E.driver(name="qemu"))

@@ -118,6 +118,12 @@ def upload(
     return done
 
 
+def without_zeros(pieces: Iterable[bytes]) -> Iterator[bytes | int]:
+    """For `upload` with `has_holes`: pieces that are zeros all through become their length."""
+    for piece in pieces:
+        yield piece if piece.rstrip(b"\0") else len(piece)
+
+
 class Writer:
     """A stream into an existing volume that is fed from outside, from `offset` on. Blocking; for one thread at a time.
 

@@ -1,6 +1,8 @@
 """What encrypted volumes need of secrets, as steps of jobs, and what cannot be done with such volumes."""
 
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 from django.utils.translation import gettext as _
 
@@ -8,10 +10,13 @@ from hosts.models import Host
 from jobs.tasks import RunningJob
 from jobs.undo import undo
 from storage.models import Pool, Volume
-from virt import secrets
+from storage.rules import FORMATS as IMAGE_FORMATS
+from virt import disk_copy, disk_users, secrets, volumes
 from virt.connection import Connection
-from virt.errors import Invalid, NotSupported, VirtError
-from virt.secret_xml import SecretXML, check_passphrase
+from virt.disk_copy import Image
+from virt.errors import Invalid, NotSupported, VirtError, VolumeInUse, WrongPassphrase
+from virt.secret_xml import SecretXML, check_passphrase, value_bytes
+from virt.types import VolumeInfo
 
 from .inventory import sync_secrets
 from .models import PassingValue
@@ -35,6 +40,108 @@ def check_plain(volume: Volume, sentence: str) -> None:
     """Raise NotSupported with the sentence, which has %(name)s in it, when the volume is encrypted."""
     if volume.encryption:
         raise NotSupported(sentence % {"name": volume.name})
+
+
+def check_copyable(volume: Volume) -> None:
+    """Raise NotSupported for an encrypted volume that is not a whole file, VolumeInUse when a running guest writes."""
+    if not volume.encryption:
+        return
+    words = {"name": volume.name}
+    if volume.encryption != "luks":
+        check_plain(volume, _("%(name)s is encrypted in a way that QEMU has given up, and is not copied or moved."))
+    if volume.pool.type not in POOLS or volume.backing_path:
+        sentence = _(
+            "%(name)s is encrypted, and is copied or moved only where it is a file that lies on no other image. Make "
+            "another encrypted volume and copy what is in it from inside a guest that has both."
+        )
+        raise NotSupported(sentence % words)
+    disks = volume.used_by.filter(guest__missing_since=None, is_readonly=False).select_related("guest")
+    if running := next((disk.guest for disk in disks if disk.guest.is_on), None):
+        raise open_in(volume.name, running.name)
+
+
+def open_in(name: str, guest: str) -> VolumeInUse:
+    """The error for an encrypted volume that a running guest writes to: nobody else can read it meanwhile."""
+    sentence = _(
+        "%(name)s is encrypted, and the running guest %(guest)s writes to it. Shut %(guest)s down first: such a volume "
+        "is copied and moved byte for byte while nobody writes."
+    )
+    return VolumeInUse(sentence % {"name": name, "guest": guest})
+
+
+def check_copy(volume: Volume, pool: Pool, image_format: str, preallocation: str, passphrase: str) -> None:
+    """Raise Invalid unless the encrypted volume can be copied like that: with its header, byte for byte."""
+    words = {"name": volume.name, "pool": pool.name}
+    if pool.type not in POOLS:
+        sentence = _("%(name)s is encrypted and goes into pools that are directories only, not into %(pool)s.")
+        raise Invalid(sentence % words, field="pool")
+    if image_format != volume.format:
+        sentence = _("%(name)s is encrypted and is not opened on the way, so it keeps its format.")
+        raise Invalid(sentence % words, field="format")
+    if preallocation == "metadata" or (preallocation == "full" and volume.format != "raw"):
+        sentence = _("%(name)s is encrypted: the space that its copy takes is that of its file.")
+        raise Invalid(sentence % words, field="preallocation")
+    if passphrase:
+        check_given(passphrase)
+
+
+def check_given(passphrase: str) -> None:
+    """Raise Invalid (field "passphrase") when that cannot be the passphrase of any disk."""
+    try:
+        value_bytes("volume", passphrase)
+    except Invalid as error:
+        raise Invalid(str(error), field="passphrase") from error
+
+
+def as_bytes(conn: Connection, info: VolumeInfo) -> VolumeInfo:
+    """An encrypted volume as the bytes of its file, which are copied as they are.
+
+    Raises VolumeInUse while a running guest writes to it.
+    """
+    check_unwritten(conn, info)
+    size, _version = volumes.content_version(conn, info.pool, info.name)
+    return replace(info, format="raw", capacity_bytes=size)
+
+
+def check_unwritten(conn: Connection, info: VolumeInfo) -> None:
+    """Raise VolumeInUse while a running guest writes to the encrypted volume."""
+    if writer := disk_users.only_writer(conn, info.path, info.name, may_share=True):
+        raise open_in(info.name, writer.guest)
+
+
+def try_passphrase(job: RunningJob, conn: Connection, volume: Volume, value: bytes) -> None:
+    """Open the volume with it, in a QEMU of our own that does nothing. Raises WrongPassphrase."""
+    if disk_users.only_writer(conn, volume.path, volume.name):
+        job.log(_("A running guest has it open, so the passphrase could not be tried."))
+        return
+    job.step(_("Trying the passphrase on %(name)s") % {"name": volume.name})
+    uuid = str(uuid4())
+    job.undo(UNDO, host_id=volume.pool.host_id, uuid=uuid)
+    image_format = volume.format if volume.format in IMAGE_FORMATS else "raw"
+    try:
+        with (
+            secrets.for_a_moment(conn, uuid, value) as secret,
+            disk_copy.at_rest(conn, Image(path=volume.path, format=image_format, luks_secret=secret)),
+        ):
+            job.check_cancelled()
+    except WrongPassphrase as error:
+        sentence = _("This passphrase does not open %(name)s. Nothing was changed; try another one.")
+        raise WrongPassphrase(sentence % {"name": volume.name}, details=error.details) from error
+
+
+def secret_for_copy(
+    job: RunningJob, pool: Pool, conn: Connection, made: VolumeInfo, luks: dict[str, Any], value: bytes
+) -> None:
+    """Give the host of a copy its passphrase, which was tried on the original; without one the copy waits for it."""
+    host, words = pool.host, {"host": pool.host.name, "name": made.name}
+    if value:
+        job.step(_("Giving %(host)s the passphrase of %(name)s") % words)
+        secret_for_new(job, host, conn, made.path, luks["uuid"], value, ephemeral=luks["ephemeral"])
+    else:
+        if stale := secrets.find_secret(conn, "volume", made.path):
+            secrets.delete_secret(conn, stale.uuid)
+        job.log(_("%(host)s does not have the passphrase of %(name)s: give it on its page.") % words)
+    sync_secrets(host, conn)
 
 
 def secret_for_new(
@@ -91,5 +198,10 @@ def has_passphrase(volume: Volume) -> bool:
 
 
 def luks_arguments(uuid: str, passphrase: str, *, keep: bool) -> dict[str, Any]:
-    """For the job that makes an encrypted volume: JSON without the passphrase."""
-    return {"uuid": uuid, "value": PassingValue.give(passphrase), "ephemeral": not keep}
+    """For the job that makes or copies an encrypted volume: JSON without the passphrase, which a copy may lack."""
+    return {"uuid": uuid, "value": PassingValue.give(passphrase) if passphrase else "", "ephemeral": not keep}
+
+
+def taken(luks: dict[str, Any] | None) -> bytes:
+    """The passphrase that a job was given by `luks_arguments`, once; empty when there was none. Raises ValueGone."""
+    return PassingValue.take(luks["value"]).encode() if luks and luks["value"] else b""

@@ -14,10 +14,11 @@ from hosts.services import require_enabled
 from jobs.models import Job, Ref
 from storage.checks import check_present, host_ref, volume_ref
 from storage.models import Volume
-from virt.errors import Invalid, SecretExists, WrongState
+from virt.errors import SecretExists, WrongState
 from virt.secret_xml import check_description, check_usage, value_bytes
 
 from . import tasks
+from .encrypted import check_given
 from .models import HostSecret, PassingValue
 from .using import Users, users_of
 
@@ -92,10 +93,7 @@ def give_passphrase(volume: Volume, passphrase: str, *, by: User, keep: bool = T
     """Give the volume's host its passphrase (again), once it was tried. Raises Invalid, WrongState or Busy."""
     require_enabled(volume.pool.host)
     check_can_give(volume)
-    try:
-        value_bytes("volume", passphrase)
-    except Invalid as error:
-        raise Invalid(str(error), field="passphrase") from error
+    check_given(passphrase)
     with transaction.atomic():
         return Job.start(
             tasks.give_passphrase,

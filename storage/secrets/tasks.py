@@ -1,7 +1,6 @@
 """The jobs that bring secrets to hosts and take them away. A value is taken once from where it waits, sealed."""
 
 from typing import Any
-from uuid import uuid4
 
 from django.utils.translation import gettext as _
 
@@ -9,14 +8,11 @@ from hosts.models import Host
 from jobs.live import publish
 from jobs.tasks import RunningJob, job_task
 from storage.models import Volume
-from storage.rules import FORMATS
-from virt import disk_copy, disk_users, secrets
-from virt.connection import Connection
-from virt.disk_copy import Image
-from virt.errors import SecretInUse, WrongPassphrase
+from virt import secrets
+from virt.errors import SecretInUse
 from virt.secret_xml import SecretXML, value_bytes
 
-from .encrypted import UNDO
+from .encrypted import UNDO, try_passphrase
 from .inventory import sync_secrets
 from .models import HostSecret, PassingValue
 
@@ -81,7 +77,7 @@ def give_passphrase(job: RunningJob, *, volume_id: int, value: str, ephemeral: b
     host = volume.pool.host
     known = PassingValue.take(value).encode()
     with host.connect() as conn:
-        _try(job, conn, volume, known)
+        try_passphrase(job, conn, volume, known)
         job.step(_("Giving %(host)s the passphrase of %(name)s") % {"host": host.name, "name": volume.name})
         there = secrets.find_secret(conn, "volume", volume.path)
         if there and there.is_ephemeral == ephemeral:
@@ -95,26 +91,6 @@ def give_passphrase(job: RunningJob, *, volume_id: int, value: str, ephemeral: b
         sync_secrets(host, conn)
         publish(f"volume-{volume.pk}")
     return {"volume_id": volume_id}
-
-
-def _try(job: RunningJob, conn: Connection, volume: Volume, value: bytes) -> None:
-    """Open the volume with it, in a QEMU of our own that does nothing. Raises WrongPassphrase."""
-    if disk_users.only_writer(conn, volume.path, volume.name):
-        job.log(_("A running guest has it open, so the passphrase could not be tried."))
-        return
-    job.step(_("Trying the passphrase on %(name)s") % {"name": volume.name})
-    uuid = str(uuid4())
-    job.undo(UNDO, host_id=volume.pool.host_id, uuid=uuid)
-    image_format = volume.format if volume.format in FORMATS else "raw"
-    try:
-        with (
-            secrets.for_a_moment(conn, uuid, value) as secret,
-            disk_copy.at_rest(conn, Image(path=volume.path, format=image_format, luks_secret=secret)),
-        ):
-            job.check_cancelled()
-    except WrongPassphrase as error:
-        sentence = _("This passphrase does not open %(name)s. Nothing was changed; try another one.")
-        raise WrongPassphrase(sentence % {"name": volume.name}, details=error.details) from error
 
 
 def needed_by(name: str, who: list[str]) -> SecretInUse:

@@ -17,7 +17,7 @@ from storage.secrets import services as secrets
 from storage.secrets.inventory import sync_secrets
 from storage.secrets.models import HostSecret
 from tests.story.conftest import Serial
-from virt.errors import NotSupported, SecretInUse
+from virt.errors import SecretInUse, VolumeInUse
 
 pytestmark = pytest.mark.libvirt
 MIB = 1024**2
@@ -77,7 +77,7 @@ def test_a_guest_boots_from_an_encrypted_disk_and_again_after_its_host_lost_the_
     secret = HostSecret.objects.get(usage_id=volume.path)
     with pytest.raises(SecretInUse, match=f"{kvt}-safe"):
         secrets.delete_secret(secret, by=admin)
-    with pytest.raises(NotSupported, match="encrypted"):
+    with pytest.raises(VolumeInUse, match=f"{kvt}-safe"):
         services.copy_volume(volume, store, "copy.luks", by=admin)
 
     guest = Guest.objects.get()

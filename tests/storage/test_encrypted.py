@@ -188,13 +188,8 @@ def test_an_encrypted_qcow2_is_made_once_or_leaves_nothing(pool, admin, virsh, m
     assert info["format-specific"]["data"]["encrypt"]["format"] == "luks"
     assert f"volume {safe.path}" in virsh("secret-list")
 
-    for refused in (
-        lambda: services.copy_volume(safe, pool, "copy.qcow2", by=admin),
-        lambda: services.move_volume(safe, pool, by=admin, image_format="raw"),
-        lambda: services.resize_volume(safe, 8 * MIB, by=admin, shrink=True),
-    ):
-        with pytest.raises(NotSupported, match=r"safe\.qcow2 is encrypted"):
-            refused()
+    with pytest.raises(NotSupported, match=r"safe\.qcow2 is encrypted"):
+        services.resize_volume(safe, 8 * MIB, by=admin, shrink=True)
     with pytest.raises(Invalid, match="encrypted"):
         services.create_volume(pool, "over.qcow2", 16 * MIB, by=admin, backing=safe)
     again = services.create_volume(pool, "safe2", 16 * MIB, "luks", by=admin, passphrase=PASSPHRASE)

@@ -12,7 +12,7 @@ from guests.models import Disk
 from hosts.models import Host
 from jobs.models import Job, JobUndo
 from jobs.tasks import RunningJob
-from storage import copy_tasks
+from storage import copy_tasks, services
 from storage.inventory import refresh_pool
 from storage.models import Volume
 from tests.lab_hosts import running_lab
@@ -105,3 +105,25 @@ def test_a_disk_goes_to_another_host_by_page_and_rest_with_a_bar_and_stops_when_
     assert (answer.status_code, answer.json()["code"]) == (409, "volume_in_use")
     assert "kvt-far" in answer.json()["message"]
     assert original.is_file()
+
+
+def test_an_encrypted_disk_goes_to_another_host_as_it_is_and_opens_there(lab, admin):
+    original = images(lab, 1) / "kvt-far.luks"
+    known = ["--object", "secret,id=known,data=correct horse"]
+    command = ["qemu-img", "create", "-q", *known, "-f", "luks", "-o", "key-secret=known,iter-time=10"]
+    subprocess.run([*command, str(original), "24M"], check=True)
+    here, there = pool_on(lab, 1), pool_on(lab, 2)
+    volume = Volume.objects.get(pool=here, name=original.name)
+    assert volume.encryption == "luks"
+
+    wrong = run(services.copy_volume(volume, there, "copy.luks", by=admin, passphrase="another horse"))
+    assert (wrong.status, wrong.error_code) == ("failed", "wrong_passphrase")
+    assert list(images(lab, 2).iterdir()) == []
+    job = run(services.copy_volume(volume, there, "copy.luks", by=admin, passphrase="correct horse"))
+    assert job.status == "succeeded", job.error
+    copy = images(lab, 2) / "copy.luks"
+    assert digest(copy) == digest(original)
+    assert copy.stat().st_blocks * 512 < 8 * MIB
+    assert Volume.objects.get(pk=job.result["volume_id"]).encryption == "luks"
+    assert "volume /var/lib/libvirt/images/copy.luks" in lab.virsh(2, "secret-list")
+    assert "kvt-far" not in lab.virsh(1, "secret-list")
