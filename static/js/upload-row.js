@@ -21,7 +21,7 @@ const LOOKS = {
 };
 const BUTTONS = {
   looking: [],
-  here: ["upload", "dismiss"],
+  here: ["dismiss"], // a pool has one file of a name: it would be refused
   known: ["copy", "upload", "dismiss"],
   copying: ["cancel"],
   uncopied: ["copy", "upload", "dismiss"],
