@@ -14,7 +14,7 @@ from accounts.models import User
 from guests.models import DefinitionVersion, Guest
 from hosts.models import Host
 from jobs.models import Job
-from storage.models import Pool
+from storage.models import FULL_POOLS, Pool
 
 NAMED_AT_MOST = 3
 LINES_OF_A_KIND = 5
@@ -115,6 +115,7 @@ def _pools(user: User) -> Iterable[Line]:
     pools = Pool.objects.permitted(user, "view").filter(missing_since=None).select_related("host").order_by("name")
     limit = F("capacity_bytes") / 100 * (100 - F("warn_percent"))
     full = Q(is_active=True, capacity_bytes__gt=0, warn_percent__gt=0, available_bytes__lte=limit)
+    full &= ~Q(type__in=FULL_POOLS)
     stopped = Q(is_active=False, autostart=True)
     closed = Q(is_active=True) & ~Q(closed_to_qemu="")
     for pool in pools.filter(full | stopped | closed)[:LINES_OF_A_KIND]:

@@ -12,6 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts.permissions import PermittedQuerySet
 from hosts.mixins import OnHost, OnHostQuerySet
 
+# Of what the storage itself divided into volumes: such a pool is always full, which is nothing to warn of.
+FULL_POOLS = frozenset({"iscsi", "iscsi-direct", "scsi", "mpath"})
+
 
 class Pool(OnHost):
     """A libvirt storage pool. https://libvirt.org/formatstorage.html"""
@@ -50,7 +53,12 @@ class Pool(OnHost):
     def is_too_full(self) -> bool:
         """Whether it is fuller than people want it to be."""
         full = 100 - self.available_bytes * 100 // self.capacity_bytes if self.capacity_bytes else 0
-        return self.is_active and 0 < self.warn_percent <= full
+        return self.is_active and self.can_fill_up and 0 < self.warn_percent <= full
+
+    @property
+    def can_fill_up(self) -> bool:
+        """Whether it is ever anything but full."""
+        return self.type not in FULL_POOLS
 
 
 class StorageSheet(models.Model):

@@ -10,12 +10,12 @@ from django.utils.translation import ngettext
 
 from virt.errors import NotSupported, PoolFull, PoolNotFound, VolumeInUse, WrongState
 
-from .models import Pool, Volume
+from .models import FULL_POOLS, Pool, Volume
 
 FORMATS = ("qcow2", "raw")
 FILE_POOLS = frozenset({"dir", "fs", "netfs", "gluster", "vstorage"})  # the others hold block devices: raw only
 # What libvirt's drivers can do with volumes: the tables at the ends of its src/storage/storage_backend_*.c.
-READY_MADE_POOLS = frozenset({"iscsi", "iscsi-direct", "scsi", "mpath", "gluster"})  # the storage makes their volumes
+READY_MADE_POOLS = FULL_POOLS | {"gluster"}  # the storage makes their volumes
 NETWORK_POOLS = frozenset({"rbd", "gluster", "iscsi-direct"})  # libvirt has no path and no stream for their volumes
 DISKLESS_POOLS = frozenset({"rbd", "gluster"})  # by their names in a pool libvirt gives no guest a disk of these
 RESIZING_POOLS = frozenset({"dir", "fs", "netfs", "vstorage", "rbd"})

@@ -14,6 +14,7 @@ from .families import commands
 
 FAILS_BELOW, WARNS_BELOW = 0.02, 0.10
 SMALL_BYTES = 2 * 2**30
+ON_FILE_SYSTEM = ("dir", "fs", "netfs", "vstorage")  # pools of other types do not fill what is mounted at their path
 SHOWN = 20  # directories in one check
 
 
@@ -111,7 +112,7 @@ def _rooms(seen: Seen) -> list[tuple[int, int, str]]:
             found[words[2]] = (int(words[1]) * 1024, int(words[0]) * 1024, words[2])
     if not seen.readings:
         for pool in seen.pools:
-            if pool.is_active and pool.capacity_bytes and pool.target_path:
+            if pool.is_active and pool.capacity_bytes and pool.target_path and pool.type in ON_FILE_SYSTEM:
                 found[pool.target_path] = (pool.available_bytes or 0, pool.capacity_bytes, pool.target_path)
     return list(found.values())
 

@@ -77,6 +77,17 @@ def test_a_menu_has_what_the_type_of_pool_can(client, admin, volume_in, kind):
     assert rest(client, admin, "post", "/volumes", body).status_code == (202 if makes else 501)
 
 
+def test_what_the_storage_divided_is_full_and_no_reason_to_worry(client, admin, volume_in):
+    pools = {kind: volume_in(kind).pool for kind in ("iscsi-direct", "logical")}
+    Pool.objects.update(available_bytes=0, allocation_bytes=1024 * MIB)
+    client.force_login(admin)
+    assert "fuller than" not in client.get(f"/pools/{pools['iscsi-direct'].pk}/").content.decode()
+    assert "fuller than" in client.get(f"/pools/{pools['logical'].pk}/").content.decode()
+    overview = client.get("/").content.decode()
+    assert "Pool logical on local is 100 % full" in overview
+    assert "iscsi-direct on local" not in overview
+
+
 def test_what_is_put_into_a_pool_goes_only_where_that_works(admin, volume_in):
     for kind in FIELDS:
         volume_in(kind)
