@@ -98,11 +98,22 @@ def write_volume(
     """
     make_empty(job, conn, pool, ContentXML(name=name, size_bytes=0 if pool.type in FILE_POOLS else size or 0))
     digest = hashlib.sha256()
-    transfer.upload(conn, pool.name, name, _hashed(chunks, digest), length=0, on_progress=on_progress)
+    bounded = chunks if size is not None else _while_there_is_room(chunks, pool, name)
+    transfer.upload(conn, pool.name, name, _hashed(bounded, digest), length=0, on_progress=on_progress)
     row = refresh_pool(pool.host, conn, pool.name, rescan=True)
     if row is None:
         raise gone(pool.name, pool.host.name)
     return Volume.objects.get(pool=row, name=name), digest.hexdigest()
+
+
+def _while_there_is_room(chunks: Iterable[bytes], pool: Pool, name: str) -> Iterator[bytes]:
+    room = pool.available_bytes - RESERVE_BYTES
+    for chunk in chunks:
+        room -= len(chunk)
+        if room < 0:
+            sentence = _("%(name)s is larger than the room in the pool %(pool)s. Free some there, or use another pool.")
+            raise PoolFull(sentence % {"name": name, "pool": pool.name})
+        yield chunk
 
 
 def _hashed(chunks: Iterable[bytes], digest: "_Hash") -> Iterator[bytes]:

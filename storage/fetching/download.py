@@ -5,7 +5,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from urllib.parse import urljoin
 
 from django.utils.translation import gettext as _
@@ -17,6 +16,7 @@ MAX_REDIRECTS = 8
 TRIES = 5  # in a row without a byte
 TIMEOUT_S = 30.0
 CHUNK = 1024 * 1024
+MAX_SIZE = 2**62  # what more is announced fits into no pool, and not into the row of a job either
 MAX_TEXT = 8 * 1024 * 1024  # of a list of checksums
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MISSING = frozenset({403, 404, 410})  # 403: what object stores say of files that are not there
@@ -62,8 +62,12 @@ class Download:
                 sentence = _("The connection to %(url)s broke off after %(size)d bytes. Try again.")
                 raise FetchFailed(sentence % {"url": self.url, "size": done}, details=repr(problem)) from problem
             self._wait(failures)
-            with suppress(FetchFailed):  # not back yet: the next round says so
+            try:
                 self._resume(done)
+            except FetchChanged:
+                raise
+            except FetchFailed:  # not back yet: the next round says so
+                continue
 
     def close(self) -> None:
         self._response.close()
@@ -93,13 +97,13 @@ class Download:
                 break
             place = response.headers.get("Location", "")
             response.close()
-            self.url = urljoin(self.url, place)
+            self.url = _joined(self.url, place)
             if parts.scheme == "https" and not self.url.startswith("https:"):
                 sentence = _("The server sent us from https to %(url)s, which anybody on the way can change.")
                 raise FetchFailed(sentence % {"url": self.url}, field="url")
         else:
             raise FetchFailed(_("The server sends us from one address to the next without end."), field="url")
-        if response.status not in (200, 206):
+        if response.status != 200 and not (offset and response.status == 206):
             response.close()
             sentence = _("%(url)s answered %(status)d %(reason)s instead of the file. Check the address.")
             words = {"url": self.url, "status": response.status, "reason": response.reason}
@@ -156,5 +160,16 @@ class _Pinned(http.client.HTTPConnection):
         self.sock = sock
 
 
+def _joined(url: str, place: str) -> str:
+    try:
+        return urljoin(url, place)
+    except ValueError:  # brackets that do not match
+        raise FetchFailed(
+            _("%(url)s sends us to what is no address. Check the address.") % {"url": url}, field="url"
+        ) from None
+
+
 def _length(response: http.client.HTTPResponse) -> int | None:
-    return response.length if response.headers.get("Transfer-Encoding", "").lower() != "chunked" else None
+    if response.headers.get("Transfer-Encoding", "").lower() == "chunked" or response.length is None:
+        return None
+    return min(response.length, MAX_SIZE)

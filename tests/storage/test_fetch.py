@@ -11,7 +11,7 @@ import pytest
 
 from jobs.models import Job, JobUndo
 from storage import catalogue
-from storage.content import Progress
+from storage.content import RESERVE_BYTES, Progress
 from storage.fetching import services, tasks
 from storage.fetching.errors import AddressRefused
 from storage.models import Iso, Release, Volume
@@ -89,6 +89,38 @@ def test_a_broken_connection_goes_on_where_it_was(web, disc, pool, admin):
     job = run(services.fetch_image(pool, web.url("/ubuntu.iso"), by=admin, checksum=digest))
     assert job.status == "succeeded", job.error
     assert [wanted for _path, wanted in web.asked] == ["", *(f"bytes={2 * MIB * n}-" for n in (1, 2, 3))]
+
+
+def test_a_file_that_was_replaced_meanwhile_is_not_put_together_of_two(web, disc, pool, admin):
+    web.files["/ubuntu.iso"] = disc
+    web.break_after, web.breaks, web.is_replaced = 2 * MIB, 1, True
+    assert run(services.fetch_image(pool, web.url("/ubuntu.iso"), by=admin)).error_code == "fetch_changed"
+    assert nothing_is_left(pool)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"302 Found\r\nLocation: http://[::1", "fetch_failed"),
+        (b"206 Partial Content\r\nContent-Length: 0", "fetch_failed"),  # nobody asked for a part
+        (b"200 OK\r\nContent-Length: 1" + b"0" * 30 + b"\r\n\r\n" + bytes(MIB), "pool_full"),
+        (b"200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"100000\r\n" + bytes(MIB) + b"\r\n") * 9, "pool_full"),
+    ],
+)
+def test_a_server_that_misbehaves_leaves_nothing(web, pool, admin, monkeypatch, answer, code):
+    monkeypatch.setattr("storage.content.REPORT_EVERY_S", 0)
+    find_pool = tasks.find_pool
+
+    def found(*args):
+        row = find_pool(*args)
+        row.available_bytes = RESERVE_BYTES + 4 * MIB
+        return row
+
+    monkeypatch.setattr(tasks, "find_pool", found)
+    web.raw["/image.iso"] = b"HTTP/1.1 " + answer + b"\r\n\r\n"
+    job = run(services.fetch_image(pool, web.url("/image.iso"), by=admin))
+    assert (job.status, job.error_code) == ("failed", code), job.error
+    assert nothing_is_left(pool)
 
 
 def test_a_redirect_to_this_machine_is_not_followed(web, pool, admin, settings):

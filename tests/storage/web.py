@@ -7,7 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Web(ThreadingHTTPServer):
-    """`files` by path; `redirects` by path; `break_after` bytes of a response, so many times as `breaks`."""
+    """`files` by path; `redirects` by path; `break_after` bytes of a response, so many times as `breaks`.
+
+    `raw` by path: whole answers, sent as they are. `is_replaced`: a range is answered with the whole file.
+    """
 
     daemon_threads = True
 
@@ -15,6 +18,8 @@ class Web(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files: dict[str, bytes] = {}
         self.redirects: dict[str, str] = {}
+        self.raw: dict[str, bytes] = {}
+        self.is_replaced = False
         self.break_after, self.breaks = 0, 0
         self.asked: list[tuple[str, str]] = []  # path and range
 
@@ -33,11 +38,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Location", place)
             self.end_headers()
             return
+        if answer := web.raw.get(self.path):
+            self.wfile.write(answer)
+            return
         content = web.files.get(self.path)
         if content is None:
             self.send_error(404)
             return
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and not web.is_replaced else 0
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
         self.send_header("Accept-Ranges", "bytes")
