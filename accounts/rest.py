@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Field, Schema
 from ninja.errors import AuthenticationError
+from ninja.pagination import LimitOffsetPagination
 from ninja.params.models import ParamModel
 from ninja.security import HttpBearer, SessionAuth
 
@@ -54,6 +55,13 @@ class PageAuth(SessionAuth):
 
 
 AUTH: Sequence[Any] = [TokenAuth(), PageAuth()]
+
+
+class Pages(LimitOffsetPagination):
+    """How lists are paged unless they say otherwise (settings.NINJA_PAGINATION_CLASS)."""
+
+    class Input(LimitOffsetPagination.Input):
+        offset: int = Field(0, ge=0, le=2**62)  # databases count to 2**63 - 1
 
 
 def actor(request: HttpRequest) -> User:

@@ -217,6 +217,7 @@ LOCALE_PATHS = [BASE_DIR / "kvmweb" / "locale"]
 TIME_ZONE = env.str("TZ", default="UTC")
 USE_TZ = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # forms only: ISO files never come through a Django request body
+NINJA_PAGINATION_CLASS = "accounts.rest.Pages"
 NINJA_PAGINATION_PER_PAGE = 50
 NINJA_PAGINATION_MAX_LIMIT = 1000
 

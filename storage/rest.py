@@ -5,8 +5,9 @@ from typing import Any
 
 from django.http import HttpRequest
 from ninja import Field, Schema
-from ninja.pagination import LimitOffsetPagination
 from pydantic import SecretStr
+
+from accounts.rest import Pages
 
 from .rows import IsoLine, VolumeLine, backing_chain, guests_of
 
@@ -190,7 +191,7 @@ class IsoPatch(Schema):
     sha256_expected: str | None = Field(None, description="What it should be; empty: nobody knows.")
 
 
-class Lines(LimitOffsetPagination):
+class Lines(Pages):
     """Pages of lines: what each needs besides its row is gathered for the whole page at once.
 
     The endpoint returns the rows and the function that makes lines of them.

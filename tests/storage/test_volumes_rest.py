@@ -253,7 +253,9 @@ def test_what_is_not_there_is_404(rest, store, path):
     assert (status, body["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("query", ["host=99999999999999999999", "host=-1", "host=x", "sort=colour", "limit=0"])
+@pytest.mark.parametrize(
+    "query", ["host=99999999999999999999", "host=-1", "host=x", "sort=colour", "limit=0", f"offset={2**63}"]
+)
 def test_a_query_that_makes_no_sense_is_422(rest, store, query):
     assert rest("GET", f"/volumes?{query}")[0] == 422
 
