@@ -194,13 +194,14 @@ def test_a_job_that_dies_takes_its_partition_back(make, link, disk, admin, monke
 
 def test_a_disk_that_the_pool_names_by_a_link(make, disk, directory, admin):
     """As everybody does who means one disk and no other: by-id. Of the kernel's name nobody knows beforehand."""
-    by_id = directory / "ata-disk_of_a_test"
+    by_id = directory / "pci-0000:00:1f.2-ata-a"
     by_id.symlink_to(disk)
     pool = pool_of(make(str(by_id)))
     for number in (1, 2):
-        job = run(services.create_volume(pool, "", 8 * MIB, "raw", by=admin))
+        job = run(services.create_volume(pool, "", 8 * MIB + 1, "raw", by=admin))
         assert job.status == "succeeded", (job.error, job.error_details)
-        assert Volume.objects.get(pk=job.result["volume_id"]).name == f"{Path(disk).name}p{number}"
+        made = Volume.objects.get(pk=job.result["volume_id"])
+        assert (made.name, made.capacity_bytes >= 8 * MIB + 1) == (f"{Path(disk).name}p{number}", True)
         assert len(table(disk)) == number
 
 
