@@ -11,7 +11,7 @@ import pytest
 
 from jobs.models import Job, JobUndo
 from storage import catalogue
-from storage.content import RESERVE_BYTES, Progress
+from storage.content import RESERVE_BYTES, Progress, find_pool
 from storage.fetching import services, tasks
 from storage.fetching.errors import AddressRefused
 from storage.models import Iso, Release, Volume
@@ -109,7 +109,6 @@ def test_a_file_that_was_replaced_meanwhile_is_not_put_together_of_two(web, disc
 )
 def test_a_server_that_misbehaves_leaves_nothing(web, pool, admin, monkeypatch, answer, code):
     monkeypatch.setattr("storage.content.REPORT_EVERY_S", 0)
-    find_pool = tasks.find_pool
 
     def found(*args):
         row = find_pool(*args)
