@@ -17,6 +17,7 @@ from . import lists, services
 from .copies.views import kept_copies, same_elsewhere
 from .current.views import current_card
 from .forms import ChecksumForm, ServiceForm, SystemForm
+from .importing.made import imports_of
 from .models import Iso, Pool
 from .rows import guests_of, iso_lines
 from .rules import sum_of
@@ -31,11 +32,11 @@ def isos(request: HttpRequest) -> HttpResponse:
     page = lists.page_of(request, lists.isos(user, wanted))
     context: dict[str, Any] = {"page": page, "lines": iso_lines(user, page.object_list), "wanted": wanted}
     context |= {"sizes": lists.PAGE_SIZES, "hosts": lists.hosts(user), "icons": static("icons.svg")}
+    context["can_create"] = Pool.objects.permitted(user, "create").exists()
     if request.headers.get("HX-Request"):
         return render(request, "storage/_isos.html", context)
     present = Iso.objects.permitted(user, "view").filter(volume__missing_since=None)
     context["whole"] = present.aggregate(images=Count("pk"), size_bytes=sum_of("volume__capacity_bytes"))
-    context["can_create"] = Pool.objects.permitted(user, "create").exists()
     return render(request, "storage/isos.html", context)
 
 
@@ -46,7 +47,7 @@ def iso(request: HttpRequest, pk: int) -> HttpResponse:
     context = {"line": iso_lines(actor(request), [found])[0], "guests": guests, "more_guests": more}
     context |= {"icons": static("icons.svg"), "tree": tree_card(request, found)}
     context |= {"same": same_elsewhere(actor(request), found)[:50], "kept": kept_copies(found)}
-    context["current"] = current_card(actor(request), found)
+    context |= {"current": current_card(actor(request), found), "imports": imports_of(actor(request), found)}
     context["signer"] = SignerKey.objects.filter(fingerprint=found.signed_by).first() if found.signed_by else None
     template = "storage/_iso.html" if request.headers.get("HX-Request") else "storage/iso.html"
     return render(request, template, context)

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.models import User
 from accounts.permissions import NotAllowed
 from accounts.rest import actor
-from guests import commands, services, sheets, systems, wizard
+from guests import commands, imported, services, sheets, systems, wizard
 from guests.models import Guest
 from guests.plan import FIRMWARES
 from guests.wizard import NewGuestForm
@@ -48,10 +48,10 @@ def guest_new(request: HttpRequest) -> HttpResponse:
         )
     values = {name: str(request.POST.get(name, "")) for name in request.POST}
     form = _form(user, values, bound=True)
-    if form.is_valid():
+    if form.is_valid() and form.is_typed_twice():
         try:
             plan = services.plan_guest(form.wanted(), by=user)
-            job = services.create_guest(plan, by=user, start=plan.wanted.start)
+            job = services.create_guest(plan, by=user, start=plan.wanted.start, **form.secret())
             return redirect("guests:creating", job.pk)
         except UserError as error:
             form.add_problem(error)
@@ -89,6 +89,7 @@ def _initial(request: HttpRequest) -> dict[str, str]:
     user = actor(request)
     values = {name: request.GET[name] for name in ("iso", "host", "volume", "tree") if request.GET.get(name)}
     values["source"] = next((source for source in ("volume", "tree") if source in values), "iso")
+    values |= imported.initial_of(user, request.GET.get("import", ""))
     values["tree_base"] = origin(request)
     again = request.GET.get("again", "")
     if again.isascii() and again.isdigit() and len(again) < 19:
@@ -100,7 +101,7 @@ def _initial(request: HttpRequest) -> dict[str, str]:
         values.setdefault("host", str(host.pk))
     values["os"] = values.get("os") or wizard.suggestions(user, host, values).get("os", "")
     suggested = wizard.suggestions(user, host, values)
-    return {"start": "on", **suggested, **values, "suggested": json.dumps(suggested)}
+    return {"start": "on", "keep_passphrase": "on", **suggested, **values, "suggested": json.dumps(suggested)}
 
 
 def _form(user: User, values: dict[str, str], *, bound: bool) -> NewGuestForm:

@@ -31,11 +31,11 @@ def import_disks(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:
-            job = services.import_disks(found, data["pool"], data["name"], by=user, image_format=data["image_format"])
+            services.import_disks(found, data["pool"], data["name"], by=user, image_format=data["image_format"])
         except UserError as error:
             form.refuse(error)
         else:
-            return redirect(job)
+            return redirect(found)  # which shows the job, and then what to do next
     return render(request, "storage/import.html", {"iso": found, "form": form}, status=422 if form.errors else 200)
 
 

@@ -132,6 +132,12 @@ def test_an_ova_is_looked_into_and_becomes_disks_that_the_wizard_offers(
     assert all(volume.allocation_bytes < 12 * MIB for volume in volumes)  # nothing stays nothing
     wizard = client.get("/guests/new/").content.decode()
     assert all(volume.name in wizard for volume in volumes)
+    assert f"/guests/new/?import={job.pk}" in client.get(f"/isos/{iso.pk}/").content.decode()
+    form = client.get(f"/guests/new/?import={job.pk}").context["form"]
+    filled = [form[name].value() for name in ("source", "volume", "name", "firmware", "vcpus", "memory")]
+    assert filled == ["volume", str(volumes[0].pk), "Shop-server", "uefi", "2", "2 GiB"]
+    for number in ("0", "x", str(job.pk - 1)):
+        assert client.get(f"/guests/new/?import={number}").context["form"]["name"].value() != "Shop-server"
 
 
 @pytest.mark.parametrize("kind", ["vpc", "vdi", "vmdk", "qcow2", "raw"])
