@@ -82,7 +82,7 @@ def test_what_was_found_fills_the_form_of_the_host_that_looked(as_admin, admin, 
     Job.objects.update(status="succeeded", result={"sources": [found]})
     page = as_admin.get(answer["Location"]).content.decode()
     assert 'name="host" value=' not in page.split("</section>")[-1]  # nothing was chosen yet
-    link = unescape(re.search(r'href="([^"]*iqn[^"]*)"', page)[1])
+    (link,) = (unescape(each) for each in re.findall(r'href="([^"]*iqn[^"]*)"', page))
     chosen = as_admin.get(link).content.decode()
     assert f'<option value="{other.pk}" selected>z</option>' in chosen
     assert 'value="10.0.0.9:3261"' in chosen
