@@ -61,7 +61,9 @@ def list_guests(
 def create_guest(request: HttpRequest, body: GuestIn, response: HttpResponse) -> Accepted:
     """Make a guest. The guest is among the job's objects at once, and appears in the list in the state creating."""
     plan = services.plan_guest(body.wanted(origin(request)), by=actor(request))
-    return accepted(response, services.create_guest(plan, by=actor(request), start=body.start))
+    secret, keep = body.passphrase.get_secret_value(), body.keep_passphrase
+    job = services.create_guest(plan, by=actor(request), start=body.start, passphrase=secret, keep_passphrase=keep)
+    return accepted(response, job)
 
 
 @router.post("/plan", response={200: PlanOut, ERRORS: Problem})

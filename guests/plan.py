@@ -56,6 +56,7 @@ class NewGuest:
     pool: int | None = None
     disk_gib: float | None = None
     format: str = ""
+    encryption: str = ""  # luks, of the new disk; its passphrase goes to the service beside this, and is never kept
     network: int | None = None
     bridge: int | None = None
     has_network: bool = True
@@ -110,6 +111,8 @@ def plan_guest(wanted: NewGuest, *, by: User) -> GuestPlan:
     firmware = _firmware(wanted.firmware, os, sheet, iso)
     volume = plan_disks.existing_volume(host, wanted.volume, by)
     disk, warning = (None, "") if volume else plan_disks.new_disk(host, name, os, wanted, by)
+    if wanted.encryption and not disk:
+        raise Invalid(_("There is no new disk that could be encrypted."), field="encryption")
     network, bridge = _network(host, wanted, by)
     tree = plan_tree.tree_for(host, name, os, wanted, by, pool=disk.pool if disk else None, network=network)
     vcpus = validate.vcpus(
@@ -263,7 +266,14 @@ def _disks(plan: GuestPlan) -> tuple[DiskSpec, ...]:
     order = 1 if plan.wanted.boots_from_network else None
     if plan.disk:
         is_block = plan.disk.pool.type not in FILE_POOLS
-        return (DiskSpec(path=plan.disk.path, format=plan.disk.format, is_block=is_block, boot_order=order),)
+        made = DiskSpec(
+            path=plan.disk.path,
+            format=plan.disk.format,
+            is_block=is_block,
+            boot_order=order,
+            encryption=plan.disk.encryption,
+        )
+        return (made,)
     if plan.volume:
         pool = plan.volume.pool
         if pool.type in NETWORK_POOLS:

@@ -12,6 +12,7 @@ from hosts.models import Host
 from storage.checks import check_format
 from storage.models import Iso, Pool, Volume
 from storage.rules import DISKLESS_POOLS, FILE_POOLS, check_active, check_room, check_unused
+from storage.secrets.encrypted import check_pool_encrypts
 from virt import validate
 from virt.errors import Invalid, PoolFull
 from virt.types import OsTraits
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .plan import NewGuest
 
 MIB = 2**20
+LUKS = "luks"
 SMALLEST_GIB, LARGEST_GIB = 1, 64 * 1024
 LONGEST_STEM_BYTES = 200
 _NOT_IN_FILE_NAMES = dict.fromkeys(map(ord, '"<>|*?\\:'), "-")
@@ -36,6 +38,7 @@ class NewDisk:
     path: str
     format: str
     capacity_bytes: int
+    encryption: str = ""  # luks; "": it is not encrypted
 
     def as_argument(self) -> dict[str, Any]:
         """For the job: the pool by its name."""
@@ -45,6 +48,7 @@ class NewDisk:
             "path": self.path,
             "format": self.format,
             "capacity_bytes": self.capacity_bytes,
+            "encryption": self.encryption,
         }
 
 
@@ -83,7 +87,7 @@ def existing_volume(host: Host, volume_id: int | None, by: User) -> Volume | Non
 def new_disk(host: Host, name: str, os: OsTraits, wanted: "NewGuest", by: User) -> tuple[NewDisk | None, str]:
     """The volume to make for a guest called `name` (None: it gets no disk), and a warning where it may not fit one day.
 
-    Raises Invalid (field "pool", "disk_gib" or "format"), PoolFull or WrongState.
+    Raises Invalid (field "pool", "disk_gib", "format" or "encryption"), PoolFull or WrongState.
     """
     if wanted.disk_gib == 0:
         return None, ""
@@ -91,6 +95,10 @@ def new_disk(host: Host, name: str, os: OsTraits, wanted: "NewGuest", by: User) 
     check_active(pool)
     image_format = wanted.format or ("qcow2" if pool.type in FILE_POOLS else "raw")
     check_format(pool, image_format)
+    if wanted.encryption not in ("", LUKS):
+        raise Invalid(_("A disk is encrypted with luks, or not at all."), field="encryption")
+    if wanted.encryption:
+        check_pool_encrypts(pool, field="encryption")
     size_gib = os.disk_gib if wanted.disk_gib is None else wanted.disk_gib
     if not SMALLEST_GIB <= size_gib <= LARGEST_GIB:
         raise Invalid(_("A disk can have from 1 GiB to 64 TiB."), field="disk_gib")
@@ -108,6 +116,7 @@ def new_disk(host: Host, name: str, os: OsTraits, wanted: "NewGuest", by: User) 
             path=f"{pool.target_path.rstrip('/')}/{volume_name}",
             format=image_format,
             capacity_bytes=capacity_bytes,
+            encryption=wanted.encryption,
         ),
         warning,
     )

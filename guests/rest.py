@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from ninja import Field, Schema
+from pydantic import SecretStr
 
 from hosts.rest import HostRef
 
@@ -156,6 +157,9 @@ class GuestIn(Schema):
     pool: int | None = Field(None, ge=0, le=MAX_ID, description="Where its new disk is made.")
     disk_gib: float | None = Field(None, description="Size of its new disk; 0: no disk.")
     format: str = Field("", description="qcow2 or raw")
+    encryption: str = Field("", description="luks, of its new disk; empty: none")
+    passphrase: SecretStr = Field(SecretStr(""), description="Of an encrypted new disk; nobody can read it back.")
+    keep_passphrase: bool = Field(True, description="The host keeps it when its libvirt is restarted.")
     network: int | None = Field(None, ge=0, le=MAX_ID)
     bridge: int | None = Field(None, ge=0, le=MAX_ID, description="A bridge of the host instead of a network.")
     has_network: bool = True
@@ -164,7 +168,7 @@ class GuestIn(Schema):
 
     def wanted(self, origin: str) -> NewGuest:
         """`origin` is kvmweb as the request called it."""
-        values = self.dict()
+        values = self.dict(exclude={"passphrase", "keep_passphrase"})
         if self.tree is not None:
             values["tree_base"] = self.tree_base or origin
         return NewGuest(**values)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from uuid import uuid4
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -14,8 +15,10 @@ from hosts.services import require_enabled
 from jobs.live import publish
 from jobs.models import Job, JobObject, JobUndo, Ref
 from storage.models import Iso
+from storage.secrets.encrypted import luks_arguments
 from virt import validate
 from virt.errors import GuestExists, GuestNotFound, Invalid, WrongState
+from virt.secret_xml import check_passphrase
 
 from . import tasks
 from .models import Disk, Guest, GuestQuerySet
@@ -39,12 +42,21 @@ __all__ = [
 MOST_AT_ONCE = 10_000
 
 
-def create_guest(plan: GuestPlan, *, by: User, start: bool = True) -> Job:
-    """Make the guest of a plan: a row at once, so that pages can follow it, and a job for the host.
+def create_guest(
+    plan: GuestPlan, *, by: User, start: bool = True, passphrase: str = "", keep_passphrase: bool = True
+) -> Job:
+    """Make the guest of a plan: a row at once, so that pages can follow it, and a job for the host. That gets the
+    `passphrase` of a new encrypted disk, and without `keep_passphrase` forgets it when its libvirt is restarted.
 
-    Raises GuestExists when the name was taken since the plan was made, Busy when its existing disk is being changed.
+    Raises GuestExists when the name was taken since the plan was made, Busy when its existing disk is being changed,
+    Invalid (field "passphrase").
     """
-    disk = plan.disk
+    disk = plan.disk.as_argument() if plan.disk else None
+    is_encrypted = bool(plan.disk and plan.disk.encryption)
+    if is_encrypted:
+        check_passphrase(passphrase)
+    elif passphrase:
+        raise Invalid(_("The new disk is not to be encrypted, so it has no passphrase."), field="passphrase")
     try:
         with transaction.atomic():
             guest = Guest.objects.create(
@@ -69,6 +81,8 @@ def create_guest(plan: GuestPlan, *, by: User, start: bool = True) -> Job:
                 refs.append(Ref("iso", plan.tree.iso.pk, plan.tree.iso.name))
             if plan.volume:
                 refs.append(Ref("volume", plan.volume.pk, plan.volume.name, exclusive=True))
+            if disk and is_encrypted:
+                disk["luks"] = luks_arguments(str(uuid4()), passphrase, keep=keep_passphrase)
             job = Job.start(
                 tasks.create_guest,
                 title=_("Create %(name)s") % {"name": guest.name},
@@ -78,7 +92,7 @@ def create_guest(plan: GuestPlan, *, by: User, start: bool = True) -> Job:
                 uuid=str(plan.uuid),
                 name=plan.name,
                 xml=plan.xml,
-                disk=disk.as_argument() if disk else None,
+                disk=disk,
                 tree=plan.tree.as_argument() if plan.tree else None,
                 start=start,
                 wanted=plan.wanted.as_json(),

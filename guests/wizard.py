@@ -14,13 +14,14 @@ from hosts.models import Host
 from networking.models import Bridge, Network
 from storage.models import Iso, Pool, Volume
 from storage.rules import DISKLESS_POOLS, FORMATS, unused
+from storage.secrets.fields import check_same, hidden_field
 from virt.errors import Invalid, UserError
 from virt.new_guest import default_firmware
 
 from . import sheets
 from .forms import MemoryField, ProblemForm
 from .plan import NewGuest, default_memory_mib, default_network, host_for
-from .plan_disks import pools_for
+from .plan_disks import LUKS, pools_for
 from .plan_tree import published
 from .sizes import parse_bytes, show_mib
 from .systems import find_os, suggested_name
@@ -62,7 +63,13 @@ class NetworkChoice(NamedTuple):
 
 
 class NewGuestForm(ProblemForm):
-    renamed = {"memory_mib": "memory", "disk_gib": "disk", "format": "disk_format", "bridge": "network"}
+    renamed = {
+        "memory_mib": "memory",
+        "disk_gib": "disk",
+        "format": "disk_format",
+        "encryption": "encrypt",
+        "bridge": "network",
+    }
 
     source = forms.ChoiceField(label=gettext_lazy("Boots from"), choices=SOURCES, widget=forms.RadioSelect)
     iso = forms.ModelChoiceField(
@@ -113,6 +120,18 @@ class NewGuestForm(ProblemForm):
     pool = forms.ModelChoiceField(Pool.objects.none(), label=gettext_lazy("Pool"), required=False)
     disk = SizeField(label=gettext_lazy("Size"), max_length=20, required=False)
     disk_format = forms.ChoiceField(label=gettext_lazy("Format"), choices=[(name, name) for name in FORMATS])
+    encrypt = forms.BooleanField(label=gettext_lazy("Encrypt it (LUKS)"), required=False)
+    passphrase = hidden_field(
+        gettext_lazy("Passphrase"),
+        required=False,
+        help_text=gettext_lazy(
+            "At least 8 characters. The host keeps it; nobody can read it back, and without it the disk is lost."
+        ),
+    )
+    passphrase_again = hidden_field(gettext_lazy("Passphrase, once more"), required=False)
+    keep_passphrase = forms.BooleanField(
+        required=False, label=gettext_lazy("The host keeps the passphrase when its libvirt is restarted")
+    )
     network = forms.CharField(label=gettext_lazy("Network card"), max_length=40, required=False)
     firmware = forms.CharField(label=gettext_lazy("Firmware"), max_length=20, required=False)
     start = forms.BooleanField(label=gettext_lazy("Start it and open the console"), required=False)
@@ -146,6 +165,24 @@ class NewGuestForm(ProblemForm):
             self.add_error("tree_url", _("Choose a published tree, or give the address of one."))
         return values
 
+    def is_typed_twice(self) -> bool:
+        """Whether the passphrase of a disk that is to be encrypted was; asked when the guest is to be made only."""
+        if self.encrypts:
+            check_same(self, self.cleaned_data)
+        return self.is_valid()
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether there is a new disk, which is to be encrypted."""
+        values = self.cleaned_data
+        return bool(values["encrypt"] and values["disk"] and values["source"] != "volume")
+
+    def secret(self) -> dict[str, Any]:
+        """What the service wants to know beside `wanted`."""
+        values = self.cleaned_data
+        names = ("passphrase", "keep_passphrase") if self.encrypts else ()
+        return {name: values[name] for name in names}
+
     def wanted(self) -> NewGuest:
         """What the form asks for, as REST would."""
         values = self.cleaned_data
@@ -168,6 +205,7 @@ class NewGuestForm(ProblemForm):
             pool=values["pool"].pk if values["pool"] and source != "volume" else None,
             disk_gib=None if source == "volume" else values["disk"] / GIB,
             format="" if source == "volume" else values["disk_format"],
+            encryption=LUKS if self.encrypts else "",
             network=number_id if kind == "network" else None,
             bridge=number_id if kind == "bridge" else None,
             has_network=kind != "none",
@@ -309,6 +347,7 @@ def initial_of(wanted: dict[str, Any]) -> dict[str, str]:
         "memory": show_mib(wanted["memory_mib"]) if wanted.get("memory_mib") else "",
         "disk": show_mib(round(wanted["disk_gib"] * 1024)) if wanted.get("disk_gib") else "",
         "disk_format": wanted.get("format") or "",
+        "encrypt": "on" if wanted.get("encryption") else "",
         "start": "on" if wanted.get("start") else "",
     }
     same = ["name", "os", "vcpus", "firmware", "host", "iso", "volume", "pool"]

@@ -9,7 +9,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from jobs.live import publish
-from jobs.models import Job
 from jobs.tasks import RunningJob, job_task
 from virt import disk_users, image_check, pools, shrinking, volumes
 from virt.connection import Connection
@@ -21,7 +20,7 @@ from . import inventory
 from .copy_tasks import copy_volume as copy_volume  # Celery looks for tasks here
 from .copy_tasks import move_volume as move_volume
 from .image_tasks import check_iso as check_iso
-from .making import exists_already, make_partition, make_volume
+from .making import make_partition, make_volume
 from .models import Iso, Pool, Volume
 from .pool_tasks import create_pool as create_pool
 from .pool_tasks import delete_pool as delete_pool
@@ -29,8 +28,8 @@ from .pool_tasks import edit_pool as edit_pool
 from .pool_tasks import find_sources as find_sources
 from .pool_tasks import let_qemu_in as let_qemu_in
 from .pool_tasks import look_at_the_way
-from .rules import check_active, check_room, check_unused, gone, in_use_by
-from .secrets.encrypted import forget_passphrase, secret_for_new
+from .rules import check_room, check_unused, in_use_by
+from .secrets.encrypted import forget_passphrase, secret_for_new, taken
 from .secrets.inventory import sync_secrets
 from .secrets.models import PassingValue
 from .secrets.tasks import create_secret as create_secret
@@ -57,14 +56,14 @@ def create_volume(
     """Make a volume: empty, an overlay on another one, or encrypted: `luks` has uuid, value and ephemeral."""
     pool = Pool.objects.select_related("host").get(pk=pool_id)
     wanted = VolumeXML(name=name, capacity_bytes=capacity_bytes, format=image_format)
-    passphrase = PassingValue.take(luks["value"]).encode() if luks else b""
+    passphrase = taken(luks)
     with pool.host.connect() as conn:
         if backing_id:
             path, below = _backing(job, conn, backing_id)
             wanted = replace(wanted, backing_path=path, backing_format=below)
         if luks:
             wanted = replace(wanted, luks_secret=luks["uuid"])
-            _give_secret(job, conn, pool, name, luks, passphrase)
+            secret_for_new(job, pool, conn, name, luks, passphrase)
         if pool.type == "disk":
             job.step(_("Making a partition in the pool %(pool)s") % {"pool": pool.name})
             made, row = make_partition(job, pool.host, conn, pool.name, capacity_bytes)
@@ -74,25 +73,6 @@ def create_volume(
         if luks:
             sync_secrets(pool.host, conn)
     return {"volume_id": row.pk, "path": made.path, "capacity_bytes": made.capacity_bytes}
-
-
-def _give_secret(
-    job: RunningJob, conn: Connection, pool: Pool, name: str, luks: dict[str, Any], passphrase: bytes
-) -> None:
-    """The passphrase of a volume that is about to be made. Nothing is touched when its name is taken, or is about to be
-    by a job that was there first: its passphrase is at the host for the same path.
-    """
-    host = pool.host
-    job.step(_("Giving %(host)s the passphrase of %(name)s") % {"host": host.name, "name": name})
-    row = inventory.refresh_pool(host, conn, pool.name, rescan=True)
-    if row is None:
-        raise gone(pool.name, host.name)
-    check_active(row)
-    same = Job.objects.active().filter(kind="create_volume", arguments__pool_id=pool.pk, arguments__name=name)
-    if row.volumes.filter(name=name, missing_since=None).exists() or same.filter(pk__lt=job.pk).exists():
-        raise exists_already(name, pool.name)
-    path = f"{row.target_path.rstrip('/')}/{name}"
-    secret_for_new(job, host, conn, path, luks["uuid"], passphrase, ephemeral=luks["ephemeral"])
 
 
 def _backing(job: RunningJob, conn: Connection, backing_id: int) -> tuple[str, str]:

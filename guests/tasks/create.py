@@ -9,7 +9,9 @@ from guests.models import Guest
 from jobs.runner import RunningJob
 from jobs.tasks import job_task
 from storage.making import make_volume
-from storage.models import Volume
+from storage.models import Pool, Volume
+from storage.secrets import encrypted
+from storage.secrets.inventory import sync_secrets
 from virt import domains, image_check, power
 from virt.connection import Connection
 from virt.errors import GuestExists, VirtError
@@ -31,13 +33,15 @@ def create_guest(
     wanted: dict[str, Any],
     tree: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Make the volume `disk` (pool, name, path, format, capacity_bytes), define `xml`, and `start` it: where there is
-    a `tree`, once with the kernel of that.
+    """Make the volume `disk` (pool, name, path, format, capacity_bytes, and luks where it is encrypted), define `xml`,
+    and `start` it: where there is a `tree`, once with the kernel of that.
 
     However it fails, and also when the worker is killed, nothing of it stays on the host. `wanted` is what was asked
     for, so that the page can offer it again.
     """
     guest = Guest.objects.select_related("host").get(pk=guest_id)
+    luks = disk.get("luks") if disk else None
+    passphrase = encrypted.taken(luks)
     total = 1 + bool(disk) + bool(tree) + start
     with guest.host.connect() as conn:
         if domains.find_domain(conn, name):
@@ -46,6 +50,9 @@ def create_guest(
             _look_at(conn, wanted["volume"])
         if disk:
             job.step(_("Making the disk %(disk)s") % {"disk": disk["name"]}, done=0, total=total)
+            if luks:
+                pool = Pool.objects.select_related("host").get(host=guest.host, name=disk["pool"])
+                encrypted.secret_for_new(job, pool, conn, disk["name"], luks, passphrase)
             _make_disk(job, guest, conn, disk)
         boot = installing.put_files(job, guest.host, conn, tree) if tree else None
         job.step(_("Defining %(name)s") % {"name": name}, done=total - 1 - start, total=total)
@@ -72,8 +79,16 @@ def _look_at(conn: Connection, volume_id: int) -> None:
 
 
 def _make_disk(job: RunningJob, guest: Guest, conn: Connection, disk: dict[str, Any]) -> None:
-    document = VolumeXML(name=disk["name"], capacity_bytes=disk["capacity_bytes"], format=disk["format"])
+    luks = disk.get("luks")
+    document = VolumeXML(
+        name=disk["name"],
+        capacity_bytes=disk["capacity_bytes"],
+        format=disk["format"],
+        luks_secret=luks["uuid"] if luks else "",
+    )
     made, _row = make_volume(job, guest.host, conn, disk["pool"], document)
+    if luks:
+        sync_secrets(guest.host, conn)
     if made.path != disk["path"]:
         sentence = _("The pool %(pool)s put the disk at %(made)s, not at %(path)s. Choose another pool.")
         raise VirtError(sentence % {"pool": disk["pool"], "made": made.path, "path": disk["path"]})

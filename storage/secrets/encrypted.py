@@ -4,13 +4,18 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from hosts.models import Host
+from jobs.models import Job
 from jobs.tasks import RunningJob
 from jobs.undo import undo
+from storage.inventory import refresh_pool
+from storage.making import exists_already
 from storage.models import Pool, Volume
 from storage.rules import FORMATS as IMAGE_FORMATS
+from storage.rules import check_active, gone
 from virt import disk_copy, disk_users, secrets, volumes
 from virt.connection import Connection
 from virt.disk_copy import Image
@@ -28,12 +33,17 @@ FORMATS = {"luks": "raw", "qcow2": "qcow2", "raw": "raw"}  # what is asked for, 
 
 def check_encryptable(pool: Pool, passphrase: str, *, has_backing: bool) -> None:
     """Raise Invalid unless an encrypted volume can be made in the pool with that passphrase."""
-    if pool.type not in POOLS:
-        sentence = _("Volumes of the pool %(pool)s cannot be encrypted here: only those of pools that are directories.")
-        raise Invalid(sentence % {"pool": pool.name}, field="format")
+    check_pool_encrypts(pool, field="format")
     if has_backing:
         raise Invalid(_("An overlay is not encrypted here. Make the volume without one below it."), field="format")
     check_passphrase(passphrase)
+
+
+def check_pool_encrypts(pool: Pool, *, field: str) -> None:
+    """Raise Invalid unless encrypted volumes can be made in the pool."""
+    if pool.type not in POOLS:
+        sentence = _("Volumes of the pool %(pool)s cannot be encrypted here: only those of pools that are directories.")
+        raise Invalid(sentence % {"pool": pool.name}, field=field)
 
 
 def check_plain(volume: Volume, sentence: str) -> None:
@@ -136,7 +146,7 @@ def secret_for_copy(
     host, words = pool.host, {"host": pool.host.name, "name": made.name}
     if value:
         job.step(_("Giving %(host)s the passphrase of %(name)s") % words)
-        secret_for_new(job, host, conn, made.path, luks["uuid"], value, ephemeral=luks["ephemeral"])
+        _define(job, host, conn, made.path, luks, value)
     else:
         if stale := secrets.find_secret(conn, "volume", made.path):
             secrets.delete_secret(conn, stale.uuid)
@@ -145,16 +155,33 @@ def secret_for_copy(
 
 
 def secret_for_new(
-    job: RunningJob, host: Host, conn: Connection, path: str, uuid: str, value: bytes, *, ephemeral: bool
+    job: RunningJob, pool: Pool, conn: Connection, name: str, luks: dict[str, Any], value: bytes
 ) -> None:
-    """Give the host the passphrase of the volume that is about to be made at `path`; taken back with the job.
-
-    A secret of an earlier volume at that path, which is no more, is put away.
+    """Give the host the passphrase of the volume that is about to be made; taken back with the job. Nothing is touched
+    when its name is taken, or is about to be by a job that was there first: its passphrase is at the host for the same
+    path.
     """
+    host = pool.host
+    job.step(_("Giving %(host)s the passphrase of %(name)s") % {"host": host.name, "name": name})
+    row = refresh_pool(host, conn, pool.name, rescan=True)
+    if row is None:
+        raise gone(pool.name, host.name)
+    check_active(row)
+    with_disk = Q(kind="create_guest", arguments__disk__pool=pool.name, arguments__disk__name=name)
+    same = Q(kind="create_volume", arguments__pool_id=pool.pk, arguments__name=name) | with_disk
+    is_taken = row.volumes.filter(name=name, missing_since=None).exists()
+    if is_taken or Job.objects.active().filter(same, pk__lt=job.pk).exists():
+        raise exists_already(name, pool.name)
+    _define(job, host, conn, f"{row.target_path.rstrip('/')}/{name}", luks, value)
+
+
+def _define(job: RunningJob, host: Host, conn: Connection, path: str, luks: dict[str, Any], value: bytes) -> None:
+    """A secret of an earlier volume at that path, which is no more, is put away."""
     if stale := secrets.find_secret(conn, "volume", path):
         secrets.delete_secret(conn, stale.uuid)
-    job.undo(UNDO, host_id=host.pk, uuid=uuid)
-    secrets.define_secret(conn, SecretXML(uuid=uuid, usage="volume", usage_id=path, is_ephemeral=ephemeral), value)
+    job.undo(UNDO, host_id=host.pk, uuid=luks["uuid"])
+    wanted = SecretXML(uuid=luks["uuid"], usage="volume", usage_id=path, is_ephemeral=luks["ephemeral"])
+    secrets.define_secret(conn, wanted, value)
 
 
 def forget_passphrase(host: Host, conn: Connection, path: str) -> str:

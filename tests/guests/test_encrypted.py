@@ -1,23 +1,26 @@
 """A guest that boots from an encrypted disk: its host opens it, loses the passphrase, is given it again."""
 
 import json
+import re
 import subprocess
 
 import pytest
 
+from accounts.models import AuditEntry
 from guests import services as guest_services
 from guests import tasks as guest_tasks
 from guests.models import Guest
 from guests.plan import NewGuest
-from jobs.models import Job
+from jobs.models import Job, JobLogLine, JobUndo
 from storage import services
 from storage import tasks as storage_tasks
 from storage.models import Volume
 from storage.secrets import services as secrets
 from storage.secrets.inventory import sync_secrets
-from storage.secrets.models import HostSecret
+from storage.secrets.models import HostSecret, PassingValue
 from tests.story.conftest import Serial
-from virt.errors import SecretInUse, VolumeInUse
+from virt import volumes
+from virt.errors import SecretInUse, VirtError, VolumeInUse
 
 pytestmark = pytest.mark.libvirt
 MIB = 1024**2
@@ -104,3 +107,88 @@ def test_a_guest_boots_from_an_encrypted_disk_and_again_after_its_host_lost_the_
     assert volume.path not in virsh("secret-list")
     assert not HostSecret.objects.filter(usage_id=volume.path).exists()
     assert not Volume.objects.filter(pk=volume.pk).exists()
+
+
+TYPED = {"source": "none", "vcpus": "1", "memory": "64 MiB", "disk": "1 GiB", "disk_format": "qcow2"}
+
+
+def everything_kept():
+    """What the database says of jobs, their logs, journals and audit, and of values that wait."""
+    kinds = (Job, JobLogLine, JobUndo, AuditEntry, PassingValue, HostSecret, Guest)
+    return "".join(str(list(row.values())) for kind in kinds for row in kind.objects.values())
+
+
+def test_a_new_guest_gets_an_encrypted_disk(client, admin, store, kvt, virsh, caplog):
+    client.force_login(admin)
+    typed = TYPED | {"name": f"{kvt}-new", "host": store.host_id, "pool": store.pk, "network": "none"}
+    typed |= {"encrypt": "on", "keep_passphrase": "on", "start": "on"}
+    page = client.get("/guests/new/").content.decode()
+    assert 'hx-params="not passphrase,passphrase_again"' in page
+    preview = client.post("/guests/new/preview/", typed).content.decode()
+    path = f"{store.target_path}/{kvt}-new-vda.qcow2"
+    assert f"usage=&#x27;{path}&#x27;" in preview or f"usage=&quot;{path}&quot;" in preview
+    assert "encrypted" in preview
+    for given, problem in (
+        ({"passphrase": PASSPHRASE, "passphrase_again": "something else"}, "not what was typed above"),
+        ({"passphrase": "short", "passphrase_again": "short"}, "at least 8 characters"),
+        ({}, "at least 8 characters"),
+    ):
+        answer = client.post("/guests/new/", typed | given)
+        assert answer.status_code == 422
+        assert problem in answer.content.decode()
+        assert PASSPHRASE not in answer.content.decode()
+    assert not Job.objects.exists()
+
+    typed |= dict.fromkeys(("passphrase", "passphrase_again"), PASSPHRASE)
+    assert client.post("/guests/new/", typed).status_code == 302
+    job = Job.objects.get()
+    assert PASSPHRASE not in everything_kept()
+    run(job)
+    assert job.status == "succeeded", job.error
+    assert virsh("domstate", f"{kvt}-new").strip() == "running"
+    assert f"<secret type='passphrase' usage='{path}'/>" in virsh("dumpxml", f"{kvt}-new")
+    info = json.loads(subprocess.check_output(["qemu-img", "info", "-U", "--output=json", path]))
+    assert (info["format"], info["encrypted"]) == ("qcow2", True)
+    assert Volume.objects.get(path=path).encryption == "luks"
+    assert PASSPHRASE not in everything_kept() + caplog.text
+    again = client.get(f"/guests/new/?again={job.pk}").content.decode()
+    assert re.search(r'name="encrypt"[^>]* checked', again)
+
+    gone = run(guest_services.delete_guest(Guest.objects.get(), by=admin, disks=["vda"], force=True))
+    assert gone.status == "succeeded", gone.error
+    assert path not in virsh("secret-list")
+
+
+def test_rest_takes_the_passphrase_of_a_new_disk_and_a_failure_takes_it_back(
+    client, admin, bearer, store, kvt, virsh, monkeypatch
+):
+    def post(address, **changed):
+        body = {"name": f"{kvt}-new", "disk_gib": 1, "pool": store.pk, "has_network": False, "encryption": "luks"}
+        return client.post(address, body | changed, "application/json", **bearer)
+
+    plan = post("/api/v1/guests/plan", format="raw")
+    assert (plan.status_code, plan.json()["disk"]["encryption"]) == (200, "luks")
+    assert "<encryption" in plan.json()["xml"]
+    for changed, field in (
+        ({}, "passphrase"),
+        ({"encryption": "aes"}, "encryption"),
+        ({"disk_gib": 0, "passphrase": PASSPHRASE}, "encryption"),
+        ({"encryption": "", "passphrase": PASSPHRASE}, "passphrase"),
+    ):
+        refused = post("/api/v1/guests", **changed)
+        assert (refused.status_code, refused.json()["field"]) == (422, field), refused.content
+    assert not Job.objects.exists()
+    assert not PassingValue.objects.exists()
+
+    def full(*_arguments, **_options):
+        raise VirtError("The storage is full.")
+
+    monkeypatch.setattr(volumes, "create_volume", full)
+    assert post("/api/v1/guests", passphrase=PASSPHRASE, keep_passphrase=False).status_code == 202
+    job = Job.objects.get()
+    assert job.arguments["disk"]["luks"]["ephemeral"] is True
+    assert PASSPHRASE not in everything_kept()
+    assert run(job).status == "failed"
+    assert store.target_path not in virsh("secret-list")
+    assert not HostSecret.objects.filter(usage_id__startswith=store.target_path).exists()
+    assert not Guest.objects.exists()
