@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from virt import image_guard, vhdx
-from virt.errors import NotImportable
+from virt.errors import Invalid, NotImportable
 from virt.first_bytes import first_bytes
-from virt.xmltree import Element, parse
+from virt.xmltree import Element, number, parse
 
 Read = Callable[[int, int], bytes]
 BLOCK = 512
@@ -79,7 +79,13 @@ def _disk(read: Read, name: str, offset: int, length: int, kind: str) -> FoundDi
     if kind == "vhdx":
         disk = vhdx.read_vhdx(_part(read, offset, length), length, name)
         return FoundDisk(name=name, format=kind, offset=offset, length=length, capacity_bytes=disk.capacity_bytes)
+    _check_whole(name, length >= BLOCK)
     found = kind if kind in ("qcow2", "vmdk", "vdi", "vhd") else "raw"
+    if found == "raw" and offset and length % BLOCK:
+        raise NotImportable(
+            f"{name} is no disk: its size is no whole number of sectors. If it is packed, export the machine without "
+            "compression."
+        )
     head = read(offset, BLOCK)
     capacity = length
     if found == "qcow2":
@@ -148,7 +154,11 @@ def _ova(read: Read, size: int, name: str) -> Appliance:
     if ovf is None or ovf[2] > MAX_OVF_BYTES:
         raise NotImportable(f"{name} has no OVF description in it, so it is no OVA.")
     places = {member[0].rpartition("/")[2]: member for member in members}
-    return _described(parse(read(ovf[1], ovf[2])), places, read)
+    try:
+        described = parse(read(ovf[1], ovf[2]))
+    except Invalid as error:
+        raise NotImportable(f"The description in {name} is damaged. Get it again.", details=error.details) from error
+    return _described(described, places, read)
 
 
 def _members(read: Read, size: int) -> list[tuple[str, int, int]]:
@@ -236,7 +246,7 @@ def _disk_of(
     found = _disk(read, name, offset, length, image_guard.kind_of(head))
     unit = _get(disk, "capacityAllocationUnits").lower()
     power = re.fullmatch(r"byte\s*\*\s*2\^(\d{1,2})", unit)
-    said = int(_get(disk, "capacity") or 0) * (2 ** int(power[1]) if power else _UNITS.get(unit, 1))
+    said = number(_get(disk, "capacity")) * (2 ** int(power[1]) if power else _UNITS.get(unit, 1))
     return FoundDisk(**{**asdict(found), "capacity_bytes": found.capacity_bytes or said, "bus": bus})
 
 

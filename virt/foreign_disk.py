@@ -16,7 +16,7 @@ import libvirt
 from virt.connection import Connection
 from virt.disk_copy import ABORT_TIMEOUT_S, START_TIMEOUT_S
 from virt.domains import COPY_PREFIX, on_guest
-from virt.errors import Invalid, VirtError
+from virt.errors import Invalid, NotImportable, VirtError
 from virt.host import compat_sheet
 from virt.xmltree import E, Element, dump
 
@@ -57,7 +57,7 @@ class ForeignDisk:
 def opened(conn: Connection, disk: ForeignDisk) -> Iterator[tuple[str, str, int]]:
     """(uuid, target, size in bytes as a guest would see it) for `disk_copy.copy_open_disk`.
 
-    It is gone when the block ends, and when the connection does. Raises VirtError when QEMU cannot read the image.
+    It is gone when the block ends, and when the connection does. Raises NotImportable when QEMU cannot read the image.
     """
     sheet = compat_sheet(conn, machine=None, domain_type="qemu")
     xml = dump(
@@ -72,7 +72,13 @@ def opened(conn: Connection, disk: ForeignDisk) -> Iterator[tuple[str, str, int]
     )
     flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY
     what = f"open {disk.path}"
-    domain = conn.call(lambda handle: handle.createXML(xml, flags), what, timeout_s=START_TIMEOUT_S)
+    try:
+        domain = conn.call(lambda handle: handle.createXML(xml, flags), what, timeout_s=START_TIMEOUT_S)
+    except VirtError as error:
+        if type(error) is not VirtError:
+            raise
+        sentence = "QEMU cannot open the disk: it is damaged, or QEMU may not read it. The details say which."
+        raise NotImportable(sentence, details=error.details) from error
     try:
         uuid = domain.UUIDString()
         yield uuid, "vda", on_guest(conn, uuid, what, lambda guest: int(guest.blockInfo("vda")[0]))

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import struct
 import subprocess
 import tarfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from storage.inventory import refresh_pool
 from storage.models import Iso, Volume
 from tests.virt.test_first_bytes import EFI, gpt, mbr
 from virt import appliance, disk_copy
-from virt.errors import Invalid, WrongState
+from virt.errors import Invalid, NotImportable, WrongState
 from virt.image_guard import ReferenceRefused
 
 pytestmark = pytest.mark.libvirt
@@ -173,6 +174,43 @@ def test_what_leads_to_other_files_or_is_no_machine_is_refused(library, pool, ad
         codes[name] = run(services.inspect_appliance(library(name), by=admin)).error_code
     assert codes.pop("evil.ova") == "reference_refused"
     assert set(codes.values()) == {"not_importable"}
+
+
+@pytest.mark.parametrize(
+    ("content", "old", "new"),
+    [
+        (b"", b"", b""),
+        (b"x", b"", b""),
+        (os.urandom(MIB + 1), b"", b""),  # QEMU opens no such part of a file
+        (b"\0" * 64 + b"\x7f\x10\xda\xbe" + b"\1\0\0\0" * 3, b"", b""),
+        (bytes(MIB), b"<Envelope", b"<<nvelope"),
+    ],
+    ids=["empty", "one byte", "odd", "cut off", "no XML"],
+)
+def test_a_damaged_description_or_disk_is_no_machine(tmp_path, content, old, new):
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(content)
+    archive = ova(tmp_path / "x.ova", [disk]).read_bytes().replace(old, new)
+    with pytest.raises(NotImportable):
+        appliance.inspect(lambda offset, length: archive[offset : offset + length], len(archive), "x.ova")
+
+
+def test_a_capacity_that_is_no_number_is_not_known(tmp_path):
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(MIB))
+    archive = ova(tmp_path / "x.ova", [disk]).read_bytes().replace(b'capacity="8"', b'capacity="x"')
+    found = appliance.inspect(lambda offset, length: archive[offset : offset + length], len(archive), "x.ova")
+    assert found.disks[0].capacity_bytes == MIB
+
+
+def test_a_disk_that_qemu_does_not_open_is_told_as_damaged(library, pool, new_pool, admin):
+    header = struct.pack("<3IB", 0xBEDA107F, 0x10001, 400, 1)
+    Path(pool.target_path, "broken.vdi").write_bytes((bytes(64) + header).ljust(MIB, b"\0"))
+    iso = library("broken.vdi")
+    assert run(services.inspect_appliance(iso, by=admin)).status == "succeeded"
+    iso.refresh_from_db()
+    job = run(services.import_disks(iso, new_pool(), "broken", by=admin))
+    assert (job.status, job.error_code) == ("failed", "not_importable"), job.error
 
 
 def _many(number: int) -> bytes:
