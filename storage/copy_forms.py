@@ -114,9 +114,14 @@ class MoveForm(_IntoPoolForm):
         name.required, name.help_text = False, _("Empty: as it is called now, with the ending of its new format.")
         if volume.encryption:
             name.help_text = _("Empty: as it is called now.")
-            self.fields["passphrase"].help_text = _(
-                "It is tried on the disk before anything is moved. The guest that has the disk starts with it; only a "
-                "disk that no guest has can wait for it."
+            passphrase = self.fields["passphrase"]
+            passphrase.required = volume.used_by.filter(guest__missing_since=None).exists()
+            passphrase.help_text = (
+                _("It is tried on the disk before anything is moved, and the guest starts with it.")
+                if passphrase.required
+                else _(
+                    "It is tried on the disk before anything is moved. Empty: the disk waits for it at its new place."
+                )
             )
 
     def arguments(self) -> dict[str, Any]:

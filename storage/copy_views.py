@@ -43,7 +43,9 @@ def volume_resize(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def volume_copy(request: HttpRequest, pk: int) -> HttpResponse:
-    """A copy, also of what a running guest writes to, into any pool, also as another format."""
+    """A copy, also of what a running guest writes to, into any pool, also as another format; of an encrypted volume as
+    it is.
+    """
     volume = permitted_volume(request, pk, "configure")
     form = CopyForm(request.POST or None, volume=volume, user=actor(request))
     return _form_page(
@@ -53,7 +55,7 @@ def volume_copy(request: HttpRequest, pk: int) -> HttpResponse:
         form,
         lambda: services.copy_volume(volume, **form.arguments(), by=actor(request)),
         commands=[
-            virsh("vol-clone", "--pool", volume.pool.name, volume.name, "<copy>"),
+            *([] if volume.encryption else [virsh("vol-clone", "--pool", volume.pool.name, volume.name, "<copy>")]),
             ("REST", f"POST /api/v1/volumes/{volume.pk}/copy"),
         ],
     )

@@ -128,9 +128,9 @@ def suggested_name(volume: Volume, pool: Pool, image_format: str = "") -> str:
     """The volume's name, with the ending of its new format, that is free in `pool`."""
     wanted = image_format or volume.format
     stem, ending = os.path.splitext(volume.name)
-    if ending.lstrip(".").lower() not in FORMATS:
+    if ending.lstrip(".").lower() not in (*FORMATS, "luks"):
         stem, ending = volume.name, ""
-    elif wanted in FORMATS:
+    elif wanted in FORMATS and not volume.encryption:
         ending = f".{wanted}"
     name, number = f"{stem}{ending}", 1
     taken = set(pool.volumes.filter(missing_since=None, name__startswith=stem).values_list("name", flat=True))

@@ -10,14 +10,16 @@ import pytest
 from django.utils import timezone
 
 from guests.inventory import refresh_guest
-from guests.models import Guest
+from guests.models import Disk, Guest
 from jobs.models import Job
 from jobs.runner import roll_back_dead_jobs
 from storage import copy_tasks, services
+from storage.copying import suggested_name
 from storage.inventory import refresh_pool
 from storage.models import Pool, Volume
 from storage.secrets.inventory import sync_secrets
 from storage.secrets.models import HostSecret
+from tests.guests.rows import make_guest
 from tests.storage.conftest import run
 from tests.storage.test_encrypted import all_that_is_kept
 from virt import secrets
@@ -251,13 +253,18 @@ def test_pages_and_rest_take_the_passphrase_and_do_not_keep_it(client, admin, be
     )  # fmt: skip
     volumes = [
         Volume.objects.create(pool=pool, name=name, path=f"/srv/shelf/{name}", format="raw", encryption="luks")
-        for name in ("a", "b", "c")
+        for name in ("a.luks", "b.luks", "c.luks")
     ]
     client.force_login(admin)
     for verb in ("copy", "move"):
         page = client.get(f"/volumes/{volumes[0].pk}/{verb}/").content.decode()
         assert 'name="passphrase"' in page
         assert 'name="image_format"' not in page
+        assert "Passphrase <small>optional" in page
+    disk = Disk.objects.create(guest=make_guest(local_host, "web-01"), target="vda", volume=volumes[2])
+    assert "Passphrase <small>optional" not in client.get(f"/volumes/{volumes[2].pk}/move/").content.decode()
+    disk.delete()
+    assert suggested_name(volumes[0], pool) == "a-2.luks"
     menu = client.get(f"/volumes/{volumes[0].pk}/").content.decode()
     assert f"/volumes/{volumes[0].pk}/copy/" in menu
     assert "Move or convert" not in menu
