@@ -181,10 +181,14 @@ def forget(upload: Upload) -> None:
 
 
 def is_streamed(pool: Pool) -> bool:
-    """Whether bytes for the pool go through libvirt: it is elsewhere, or holds no plain files."""
+    """Whether bytes for the pool go through libvirt: it is elsewhere, holds no plain files, or is a directory in which
+    the root helper does not work.
+    """
     from .lifecycle import DIRECTORY_POOLS
 
-    return not pool.host.is_local or pool.type not in DIRECTORY_POOLS or not pool.target_path
+    if not pool.host.is_local or pool.type not in DIRECTORY_POOLS or not pool.target_path:
+        return True
+    return bool(settings.HELPER_SOCKET) and pool.target_path not in (settings.ISO_DIR, settings.STORE_DIR)
 
 
 def _lock_file(upload: Upload) -> Path:

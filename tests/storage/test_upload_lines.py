@@ -1,8 +1,11 @@
-"""Connections that wait for the next piece of an upload into a pool of another host."""
+"""Uploads through libvirt: into which pools, and the connections that wait for their next piece."""
 
 from pathlib import Path
 
+import pytest
+
 from hosts.models import Host
+from storage.models import Pool
 from storage.uploads import streamed
 
 
@@ -21,3 +24,14 @@ def test_a_connection_that_waits_is_for_the_address_that_the_host_has(local_host
     assert second.connection.uri == local_host.uri
     for line in (first, second):
         line.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "is_streamed"),
+    [("dir", "/iso", False), ("fs", "/store", False), ("dir", "/elsewhere", True), ("logical", "/dev/vg", True)],
+)
+def test_where_the_root_helper_does_not_work_libvirt_takes_the_bytes(local_host, settings, kind, path, is_streamed):
+    settings.HELPER_SOCKET, settings.ISO_DIR, settings.STORE_DIR = "/run/helper.sock", "/iso", "/store"
+    assert streamed.is_streamed(Pool(host=local_host, type=kind, target_path=path)) is is_streamed
+    settings.HELPER_SOCKET = ""  # this process works in every directory
+    assert streamed.is_streamed(Pool(host=local_host, type="dir", target_path=path)) is False
