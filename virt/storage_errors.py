@@ -40,11 +40,13 @@ _NO_INITIATOR: Meaning = (
 _NO_LABEL: Meaning = (WrongState, "its device has no partition table that libvirt knows. Build the pool to make one")
 _NO_FILE_SYSTEM: Meaning = (WrongState, "its device has no file system of that kind. Build the pool to make one")
 _NO_DEVICE: Meaning = (WrongState, "the host has no such device")
+_NO_DIRECTORY: Meaning = (WrongState, "its directory is not there. Make it, or mount what it lies on, and try again")
 _NOT_LET_IN: Meaning = (PermissionRefused, "the file server does not let this host in. Allow it for the export there")
 _NO_SERVER: Meaning = (WrongState, "the file server does not answer. Check its name or address, and that it serves")
 _NO_EXPORT: Meaning = (WrongState, "the file server has no such export or share. Look which there are")
 
 STORAGE: list[tuple[str, Meaning]] = [
+    (r"cannot open (directory|path) '.*': no such file or directory", _NO_DIRECTORY),
     (r"might need a /sbin/mount\.<type> helper", _no_tool("nfs-common, cifs-utils or glusterfs-client")),
     # Devices
     (

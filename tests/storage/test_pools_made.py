@@ -290,6 +290,9 @@ def test_a_pool_whose_directory_vanished(pool, admin):
     assert not pool.is_active
     with pytest.raises(WrongState):
         services.create_volume(pool, "a", MIB, by=admin)
+    job = run(services.start_pool(pool, by=admin))
+    assert (job.status, job.error_code) == ("failed", "wrong_state")
+    assert "its directory is not there" in job.error
     Path(pool.target_path).mkdir()
     assert run(services.start_pool(pool, by=admin)).status == "succeeded"
 
