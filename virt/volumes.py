@@ -63,7 +63,8 @@ def active_pool(handle: libvirt.virConnect, pool: str) -> libvirt.virStoragePool
 def list_volumes(conn: Connection, pool: str, *, refresh: bool = False) -> list[VolumeInfo]:
     """The volumes of an active pool by name, after a look at the storage itself with `refresh`.
 
-    Files whose names are no text, which anybody may leave in a directory, are left out.
+    Files whose names are no text and images that libvirt cannot look at, which anybody may leave in a directory, are
+    left out.
     """
 
     def work(handle: libvirt.virConnect) -> list[VolumeInfo]:
@@ -77,13 +78,20 @@ def list_volumes(conn: Connection, pool: str, *, refresh: bool = False) -> list[
             except (UnicodeDecodeError, Invalid):
                 continue
             except libvirt.libvirtError as exc:
-                if exc.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:  # deleted while we were reading
+                if not _is_of_one_file(exc):
                     raise
         return infos
 
     return sorted(
         conn.call(work, f"list the volumes of pool {pool}", timeout_s=REFRESH_TIMEOUT_S), key=lambda info: info.name
     )
+
+
+def _is_of_one_file(exc: libvirt.libvirtError) -> bool:
+    """Whether other volumes can be read all the same: it was deleted this moment, or cannot be opened."""
+    code, domain = exc.get_error_code(), exc.get_error_domain()
+    cannot_be_read = (code, domain) == (libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_FROM_STORAGE)
+    return bool(cannot_be_read or code == libvirt.VIR_ERR_NO_STORAGE_VOL)
 
 
 def volume_info(conn: Connection, pool: str, name: str) -> VolumeInfo:

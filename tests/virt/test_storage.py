@@ -177,6 +177,15 @@ def test_files_whose_names_are_no_text_do_not_hide_the_others(conn, pool):
     assert names == {"good.img", "new", "newer"}
 
 
+def test_an_image_that_libvirt_cannot_look_at_does_not_hide_the_others(conn, pool):
+    directory = Path(pools.pool_info(conn, pool).path)
+    below = b"/" + b"a" * 1022  # longer than any name of a file
+    header = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 256, len(below), 16, MIB).ljust(256, b"\0") + below
+    (directory / "long.qcow2").write_bytes(header.ljust(65536, b"\0"))
+    (directory / "good.img").write_bytes(b"x")
+    assert [info.name for info in volumes.list_volumes(conn, pool, refresh=True)] == ["good.img"]
+
+
 def test_an_image_that_claims_more_than_there_can_be_counts_as_an_eib(conn, pool):
     header = struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 0, 0, 16, 2**64 - 1).ljust(104, b"\0")
     (Path(pools.pool_info(conn, pool).path) / "liar.qcow2").write_bytes(header.ljust(65536, b"\0"))
