@@ -109,6 +109,7 @@ def _resize(job: RunningJob, conn: Connection, volume: Volume, capacity_bytes: i
         return volumes.grow_open_volume(
             conn, pool, name, capacity_bytes=capacity_bytes, uuid=writer.uuid, target=writer.target
         )
+    image_check.check_image(conn, pool, name)  # qemu-img, which is root, would open what the image names
     if shrink and capacity_bytes < volume.capacity_bytes:
         job.step(_("Looking whether anything lies in the part of %(name)s that goes") % {"name": name})
         shrinking.check_shrink(conn, pool, name, capacity_bytes)

@@ -245,6 +245,9 @@ def test_an_image_that_points_at_a_file_of_the_host_is_never_opened(new_pool, ad
         assert words in job.error
         overlay = run(services.create_volume(pool, "over.qcow2", MIB, by=admin, backing=volume))
         assert (overlay.status, overlay.error_code) == ("failed", "unsafe_image")
+        if name not in ring:
+            grown = run(services.resize_volume(volume, 2 * MIB, by=admin))
+            assert (grown.status, grown.error_code) == ("failed", "unsafe_image")
     assert sorted(path.name for path in target.iterdir()) == before
 
 
