@@ -82,7 +82,7 @@ def copy_volume(request: HttpRequest, volume_id: int, body: VolumeCopyIn, respon
 @router.post("/{int:volume_id}/move", response=_JOB)
 def move_volume(request: HttpRequest, volume_id: int, body: VolumeMoveIn, response: HttpResponse) -> Accepted:
     """Move a volume to another pool or another format, with the guest that has it, which goes on running. An encrypted
-    one moves while no guest runs with it, and with its passphrase where a guest has it.
+    one that a guest has moves with its passphrase; while the guest runs it is encrypted anew, with any.
 
     The job's result has the new `volume_id`. Cancelled before its end, the guest has the disk it had.
     """

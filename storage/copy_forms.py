@@ -16,7 +16,8 @@ from .forms import GIB, ServiceForm, size_field, to_bytes
 from .models import Pool, Volume
 from .rules import FORMATS, UNWRITABLE_POOLS
 from .secrets.encrypted import POOLS as ENCRYPTABLE_POOLS
-from .secrets.fields import hidden_field
+from .secrets.encrypted import writing_guest
+from .secrets.fields import check_same, hidden_field
 
 
 class PoolField(forms.ModelChoiceField):  # type: ignore[type-arg] # Django's class takes no parameter at run time
@@ -101,6 +102,7 @@ class CopyForm(_IntoPoolForm):
 
 
 class MoveForm(_IntoPoolForm):
+    passphrase_again = hidden_field(gettext_lazy("Passphrase, once more"))
     keep = forms.BooleanField(
         required=False,
         label=gettext_lazy("Keep the original"),
@@ -112,17 +114,32 @@ class MoveForm(_IntoPoolForm):
         super().__init__(data, volume=volume, pools=pools, name="")
         name = self.fields["name"]
         name.required, name.help_text = False, _("Empty: as it is called now, with the ending of its new format.")
+        runs = bool(volume.encryption and writing_guest(volume))
+        if not runs:
+            del self.fields["passphrase_again"]
         if volume.encryption:
             name.help_text = _("Empty: as it is called now.")
-            passphrase = self.fields["passphrase"]
-            passphrase.required = volume.used_by.filter(guest__missing_since=None).exists()
-            passphrase.help_text = (
-                _("It is tried on the disk before anything is moved, and the guest starts with it.")
-                if passphrase.required
-                else _(
-                    "It is tried on the disk before anything is moved. Empty: the disk waits for it at its new place."
-                )
+            self._ask_for_passphrase(self.fields["passphrase"], volume, runs)
+
+    def _ask_for_passphrase(self, field: forms.Field, volume: Volume, runs: bool) -> None:
+        field.required = volume.used_by.filter(guest__missing_since=None).exists()
+        if runs:
+            field.help_text = _(
+                "Of the disk at its new place: that of now, or another one of at least 8 characters. It is not tried, "
+                "as the guest has the disk open. Nobody can read it back, and without it the disk is lost."
             )
+        elif field.required:
+            field.help_text = _("It is tried on the disk before anything is moved, and the guest starts with it.")
+        else:
+            field.help_text = _(
+                "It is tried on the disk before anything is moved. Empty: the disk waits for it at its new place."
+            )
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if "passphrase_again" in self.fields:
+            check_same(self, data)
+        return data
 
     def arguments(self) -> dict[str, Any]:
         return {**super().arguments(), "keep": self.cleaned_data["keep"]}

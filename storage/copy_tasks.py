@@ -94,7 +94,8 @@ def move_volume(
     passphrase = encrypted.taken(luks)
     with host.connect() as conn:
         info = _look(job, conn, volume)
-        if luks:
+        anew = bool(luks and luks["anew"] and disk_users.only_writer(conn, info.path, info.name))
+        if luks and not anew:
             info, image_format = _as_bytes(job, conn, volume, info, passphrase), "raw"
         uses = disk_users.disk_uses(conn, info.path)
         if len({use.uuid for use in uses}) > 1 or any(not use.is_top for use in uses):
@@ -102,13 +103,12 @@ def move_volume(
             guests = ", ".join(sorted({use.guest for use in uses}))
             raise VolumeInUse(sentence % {"name": volume.name, "guests": guests})
         writer = disk_users.only_writer(conn, info.path, info.name)
-        made, _row = _make(
-            job,
-            conn,
-            pool,
-            VolumeXML(name=name, capacity_bytes=info.capacity_bytes, format=image_format),
-            preallocation,
-        )
+        wanted = VolumeXML(name=name, capacity_bytes=info.capacity_bytes, format=image_format)
+        if luks and anew:
+            encrypted.secret_for_new(job, pool, conn, name, luks, passphrase)
+            wanted = replace(wanted, luks_secret=luks["uuid"])
+        made, _row = _make(job, conn, pool, wanted, preallocation)
+        image = replace(_image(made), format=volume.format, is_encrypted=True) if luks else _image(made)
         job.undo(
             "storage.settle_move",
             host_id=host.pk,
@@ -120,13 +120,13 @@ def move_volume(
             secret=luks["uuid"] if luks else "",
         )
         job.row.journal.filter(verb=UNDO).delete()  # settling the move decides about the copy, too
-        if writer and luks:
+        if luks and anew:
+            job.row.journal.filter(verb=encrypted.UNDO, arguments__uuid=luks["uuid"]).delete()  # and about its secret
+        if writer and luks and not anew:
             raise encrypted.open_in(info.name, writer.guest)
         if writer:
             job.step(_("Copying while %(guest)s runs") % {"guest": writer.guest}, done=0, total=info.capacity_bytes)
-            disk_copy.copy_open_disk(
-                conn, writer.uuid, writer.target, _image(made), finish="pivot", on_progress=reporter(job)
-            )
+            disk_copy.copy_open_disk(conn, writer.uuid, writer.target, image, finish="pivot", on_progress=reporter(job))
             job.log(_("%(guest)s goes on with the copy.") % {"guest": writer.guest})
         else:
             _copy_at_rest(job, pool.host, conn, info, made)
@@ -135,11 +135,9 @@ def move_volume(
                 raise in_use_by(volume.name, [started.guest])
             if luks:
                 encrypted.secret_for_copy(job, pool, conn, made, luks, passphrase)
-                # Settling the move decides about its secret, too.
                 job.row.journal.filter(verb=encrypted.UNDO, arguments__uuid=luks["uuid"]).delete()
-            image = replace(_image(made), format=volume.format) if luks else _image(made)
             for use in uses:
-                _point_at(conn, use.uuid, use.target, image, is_encrypted=bool(luks))
+                _point_at(conn, use.uuid, use.target, image)
         for use in uses:
             guest_changed(host, conn, use.uuid)
         _put_away(job, conn, volume, keep)
@@ -303,11 +301,11 @@ def _copy_to_host(
     return made
 
 
-def _point_at(conn: Connection, uuid: str, target: str, image: Image, *, is_encrypted: bool) -> None:
+def _point_at(conn: Connection, uuid: str, target: str, image: Image) -> None:
     """Have a guest that is off start with that image from now on."""
     document = DomainXML(domains.domain_xml(conn, uuid, secure=True))
     document.set_disk_image(
-        target, image.path, image_format=image.format, is_block=image.is_block, is_encrypted=is_encrypted
+        target, image.path, image_format=image.format, is_block=image.is_block, is_encrypted=image.is_encrypted
     )
     domains.define(conn, document.to_xml())
 

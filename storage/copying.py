@@ -12,6 +12,7 @@ from hosts.maintenance import require_open
 from jobs.models import Job, Ref
 from virt import validate
 from virt.errors import Invalid, VolumeInUse, WrongState
+from virt.secret_xml import check_passphrase
 
 from . import copy_tasks
 from .checks import PREALLOCATIONS, check_format, check_present, host_ref, volume_ref
@@ -76,9 +77,9 @@ def move_volume(
 ) -> Job:
     """Move a volume to another pool of its host, or to another format, with the guest that has it, which may run.
 
-    With `keep` the original stays, unused. An encrypted one moves while no guest runs with it, and one that a guest has
-    with its `passphrase`. Raises as `copy_volume`, and VolumeInUse when other volumes lie on it or several guests have
-    it.
+    With `keep` the original stays, unused. An encrypted one that a guest has moves with its `passphrase`; while the
+    guest runs it is encrypted anew at its new place, with any. Raises as `copy_volume`, and VolumeInUse when other
+    volumes lie on it or several guests have it.
     """
     if pool.host_id != volume.pool.host_id:
         sentence = _("The pool %(pool)s is on %(host)s. A volume moves between the pools of one host; copy it instead.")
@@ -87,7 +88,10 @@ def move_volume(
         raise WrongState(_("%(name)s is in the ISO library. Copy it instead.") % {"name": volume.name})
     check_movable(volume)
     name = name or suggested_name(volume, pool, image_format)
-    wanted = _wanted(volume, pool, name, image_format, "none", passphrase)
+    wanted = _wanted(volume, pool, name, image_format, "none", passphrase, may_run=True)
+    anew = bool(volume.encryption and encrypted.writing_guest(volume))
+    if anew:
+        check_passphrase(passphrase)
     if volume.encryption and not passphrase and (disks := _disks(volume)):
         sentence = _("%(guest)s starts with %(name)s. Give the passphrase, so that it starts with it at its new place.")
         raise Invalid(sentence % {"guest": disks[0].guest.name, "name": volume.name}, field="passphrase")
@@ -100,7 +104,7 @@ def move_volume(
             volume_id=volume.pk,
             pool_id=pool.pk,
             keep=keep,
-            luks=_luks(volume, passphrase, keep_passphrase),
+            luks=_luks(volume, passphrase, keep_passphrase, anew=anew),
             **wanted,
         )
 
@@ -108,7 +112,7 @@ def move_volume(
 def check_movable(volume: Volume) -> None:
     """Raise VolumeInUse when others would lose what they lie on, WrongState when it is not there."""
     check_present(volume)
-    check_copyable(volume)
+    check_copyable(volume, may_run=True)
     if overlay := overlays_of(volume).first():
         sentence = _("%(name)s was not moved. The volume %(overlay)s lies on it and would not find it any more.")
         raise VolumeInUse(sentence % {"name": volume.name, "overlay": overlay.name})
@@ -118,10 +122,12 @@ def check_movable(volume: Volume) -> None:
         raise VolumeInUse(sentence % {"name": volume.name, "guests": ", ".join(guests)})
 
 
-def check_copyable(volume: Volume) -> None:
-    """Raise NotSupported for what only a guest can read, VolumeInUse for an encrypted volume of a running guest."""
+def check_copyable(volume: Volume, *, may_run: bool = False) -> None:
+    """Raise NotSupported for what only a guest can read, VolumeInUse for an encrypted volume of a running guest unless
+    that `may_run`.
+    """
     check_readable(volume)
-    encrypted.check_copyable(volume)
+    encrypted.check_copyable(volume, may_run=may_run)
 
 
 def suggested_name(volume: Volume, pool: Pool, image_format: str = "") -> str:
@@ -148,10 +154,17 @@ def format_in(pool: Pool, volume: Volume) -> str:
 
 
 def _wanted(
-    volume: Volume, pool: Pool, name: str, image_format: str, preallocation: str, passphrase: str
+    volume: Volume,
+    pool: Pool,
+    name: str,
+    image_format: str,
+    preallocation: str,
+    passphrase: str,
+    *,
+    may_run: bool = False,
 ) -> dict[str, Any]:
     check_present(volume)
-    check_copyable(volume)
+    check_copyable(volume, may_run=may_run)
     check_active(pool)
     check_writable(pool)
     if volume.format not in READABLE:
@@ -176,8 +189,11 @@ def _wanted(
     return {"name": name, "image_format": image_format, "preallocation": preallocation}
 
 
-def _luks(volume: Volume, passphrase: str, keep: bool) -> dict[str, Any] | None:
-    return encrypted.luks_arguments(str(uuid4()), passphrase, keep=keep) if volume.encryption else None
+def _luks(volume: Volume, passphrase: str, keep: bool, *, anew: bool = False) -> dict[str, Any] | None:
+    """With `anew` the disk of a running guest gets that passphrase, which cannot be tried on the disk meanwhile."""
+    if not volume.encryption:
+        return None
+    return {**encrypted.luks_arguments(str(uuid4()), passphrase, keep=keep), "anew": anew}
 
 
 def _check_can_leave(volume: Volume, image_format: str) -> None:

@@ -24,6 +24,7 @@ from virt.domains import COPY_PREFIX, on_guest
 from virt.errors import GuestNotFound, PoolFull, VirtError
 from virt.host import compat_sheet
 from virt.types import Uuid
+from virt.volume_xml import luks_element
 from virt.xmltree import E, Element, attribute, dump, parse
 
 Finish = Literal["pivot", "stop"]
@@ -44,6 +45,7 @@ class Image:
     format: str
     is_block: bool = False
     luks_secret: str = ""  # the UUID of the secret with its passphrase, where it is encrypted
+    is_encrypted: bool = False  # of a copy: with the passphrase that the host has for its path
 
 
 def copy_open_disk(
@@ -63,13 +65,10 @@ def copy_open_disk(
     the disk that it had. Raises PoolFull when the copy cannot be written, VirtError.
     """
     what = f"copy disk {target} of guest {{}}"
-    destination = dump(
-        E.disk(
-            E.driver(name="qemu", type=to.format),
-            source_element(to.path, is_block=to.is_block),
-            type="block" if to.is_block else "file",
-        )
-    )
+    source = source_element(to.path, is_block=to.is_block)
+    if to.is_encrypted:
+        source.append(luks_element(usage=to.path))
+    destination = dump(E.disk(E.driver(name="qemu", type=to.format), source, type="block" if to.is_block else "file"))
     flags = libvirt.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB
     try:
         on_guest(conn, uuid, what, lambda d: d.blockCopy(target, destination, None, flags), timeout_s=START_TIMEOUT_S)

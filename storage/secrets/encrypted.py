@@ -52,8 +52,10 @@ def check_plain(volume: Volume, sentence: str) -> None:
         raise NotSupported(sentence % {"name": volume.name})
 
 
-def check_copyable(volume: Volume) -> None:
-    """Raise NotSupported for an encrypted volume that is not a whole file, VolumeInUse when a running guest writes."""
+def check_copyable(volume: Volume, *, may_run: bool = False) -> None:
+    """Raise NotSupported for an encrypted volume that is not a whole file, VolumeInUse when a running guest writes to
+    it, unless it `may_run`.
+    """
     if not volume.encryption:
         return
     words = {"name": volume.name}
@@ -65,16 +67,21 @@ def check_copyable(volume: Volume) -> None:
             "another encrypted volume and copy what is in it from inside a guest that has both."
         )
         raise NotSupported(sentence % words)
-    disks = volume.used_by.filter(guest__missing_since=None, is_readonly=False).select_related("guest")
-    if running := next((disk.guest for disk in disks if disk.guest.is_on), None):
+    if not may_run and (running := writing_guest(volume)):
         raise open_in(volume.name, running.name)
+
+
+def writing_guest(volume: Volume) -> Any:
+    """The running guest, a row of the room above, that writes to the volume as far as is known; None: there is none."""
+    disks = volume.used_by.filter(guest__missing_since=None, is_readonly=False).select_related("guest")
+    return next((disk.guest for disk in disks if disk.guest.is_on), None)
 
 
 def open_in(name: str, guest: str) -> VolumeInUse:
     """The error for an encrypted volume that a running guest writes to: nobody else can read it meanwhile."""
     sentence = _(
         "%(name)s is encrypted, and the running guest %(guest)s writes to it. Shut %(guest)s down first: such a volume "
-        "is copied and moved byte for byte while nobody writes."
+        "is copied byte for byte while nobody writes."
     )
     return VolumeInUse(sentence % {"name": name, "guest": guest})
 

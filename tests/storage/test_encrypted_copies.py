@@ -1,4 +1,6 @@
-"""Encrypted volumes are copied and moved byte for byte: the same passphrase opens them, and nothing on the way does."""
+"""Encrypted volumes are copied and moved byte for byte, and nothing on the way opens them; or, under a running guest,
+encrypted anew.
+"""
 
 import hashlib
 import subprocess
@@ -22,7 +24,7 @@ from storage.secrets.models import HostSecret
 from tests.guests.rows import make_guest
 from tests.storage.conftest import run
 from tests.storage.test_encrypted import all_that_is_kept
-from virt import secrets
+from virt import disk_copy, secrets
 from virt.errors import Invalid, NotSupported, VolumeInUse
 from virt.secret_xml import SecretXML
 
@@ -46,6 +48,27 @@ def qemu_io(volume: Volume, *commands: str) -> None:
     options = f"driver={driver},{key}=known,file.driver=file,file.filename={volume.path}"
     words = [word for command in commands for word in ("-c", command)]
     subprocess.run(["qemu-io", "--object", KNOWN, *words, "--image-opts", options], check=True, capture_output=True)
+
+
+def run_until_killed(job: Job) -> None:
+    """A job that ends otherwise says why."""
+    try:
+        copy_tasks.move_volume.run_here(job)
+    except Killed:
+        return
+    job.refresh_from_db()
+    pytest.fail(f"{job.status}: {job.error}")
+
+
+def settled(job: Job, volume: Volume, there: Pool) -> Path:
+    """After the worker of a move died and the job was rolled back: the one file that is left."""
+    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    roll_back_dead_jobs()
+    job.refresh_from_db()
+    assert (job.status, job.journal.exists()) == ("failed", False)
+    files = [Path(volume.path), Path(there.target_path, volume.name)]
+    (left,) = [path for path in files if path.exists()]
+    return left
 
 
 @pytest.fixture
@@ -163,16 +186,17 @@ def test_what_would_open_it_is_refused(pool, make, new_pool, admin, boot, client
         assert error.value.field == field, error.value
 
     guest = boot(volume, start=True)
-    for refused in (
-        lambda: services.copy_volume(volume, there, "b", **known),
-        lambda: services.move_volume(volume, there, **known),
-    ):
-        with pytest.raises(VolumeInUse, match=f"Shut {guest.name} down first"):
-            refused()
+    with pytest.raises(VolumeInUse, match=f"Shut {guest.name} down first"):
+        services.copy_volume(volume, there, "b", **known)
+    with pytest.raises(Invalid) as short:
+        services.move_volume(volume, there, by=admin, passphrase="short")
+    assert short.value.field == "passphrase"
     client.force_login(admin)
-    answer = client.get(f"/volumes/{volume.pk}/move/")
-    assert answer.status_code == 409
-    assert guest.name in answer.content.decode()
+    typed = {"pool": there.pk, "passphrase": PASSPHRASE}
+    for again, status in (("another one", 422), ("", 422)):
+        answer = client.post(f"/volumes/{volume.pk}/move/", typed | {"passphrase_again": again})
+        assert answer.status_code == status
+        assert PASSPHRASE not in answer.content.decode()
     # Started beside kvmweb, which does not know it yet.
     Guest.objects.update(state="shutoff")
     late = [run(services.copy_volume(volume, there, "b", **known)), run(services.move_volume(volume, there, **known))]
@@ -205,6 +229,53 @@ def test_a_disk_moves_with_its_guest_that_is_off(make, new_pool, admin, virsh, b
 
 
 @pytest.mark.libvirt
+def test_a_disk_moves_under_its_running_guest_and_is_encrypted_anew(make, new_pool, admin, virsh, boot, client):
+    here, there = new_pool(), new_pool()
+    volume = make(here, "kvt-copied", "raw")
+    guest = boot(volume, start=True)
+    client.force_login(admin)
+    typed = {"pool": there.pk, "passphrase": PASSPHRASE, "passphrase_again": PASSPHRASE, "keep_passphrase": "on"}
+    assert client.post(f"/volumes/{volume.pk}/move/", typed).status_code == 302
+    job = run(Job.objects.get())
+    assert job.status == "succeeded", job.error
+    moved = Volume.objects.get(pk=job.result["volume_id"])
+    assert (moved.pool, moved.format, moved.encryption) == (there, "raw", "luks")
+    assert not Path(volume.path).exists()
+    assert virsh("domstate", guest.name).strip() == "running"
+    for flag in ("--security-info", "--inactive"):
+        xml = virsh("dumpxml", guest.name, flag)
+        assert f"<secret type='passphrase' usage='{moved.path}'/>" in xml
+        assert volume.path not in xml
+    assert [line.split()[-1] for line in virsh("secret-list").splitlines() if "kvt-copied" in line] == [moved.path]
+    assert PASSPHRASE not in all_that_is_kept()
+    virsh("destroy", guest.name)
+    qemu_io(moved, "read -P 7 2M 1M", "read -P 9 20M 1M")
+    virsh("start", guest.name)
+
+
+@pytest.mark.libvirt
+@pytest.mark.parametrize("dies_at", ["copy_open_disk", "guest_changed"])
+def test_a_live_move_that_breaks_off_leaves_one_disk_that_its_guest_opens(
+    dies_at, make, new_pool, admin, virsh, boot, monkeypatch
+):
+    here, there = new_pool(), new_pool()
+    volume = make(here, "kvt-copied.qcow2", "qcow2")
+    guest = boot(volume, start=True)
+    job = services.move_volume(volume, there, by=admin, passphrase=PASSPHRASE)
+
+    def die(*_arguments, **_options):
+        raise Killed
+
+    monkeypatch.setattr(disk_copy if dies_at == "copy_open_disk" else copy_tasks, dies_at, die)
+    run_until_killed(job)
+    monkeypatch.undo()
+    left = settled(job, volume, there)
+    assert left == Path(volume.path if dies_at == "copy_open_disk" else there.target_path + f"/{volume.name}")
+    assert [line.split()[-1] for line in virsh("secret-list").splitlines() if "kvt-copied" in line] == [str(left)]
+    assert str(left) in virsh("domblklist", guest.name)
+
+
+@pytest.mark.libvirt
 @pytest.mark.parametrize("dies_at", ["_point_at", "guest_changed"])
 def test_a_worker_that_dies_leaves_one_disk_that_its_guest_opens(
     dies_at, make, new_pool, admin, virsh, boot, monkeypatch
@@ -218,16 +289,10 @@ def test_a_worker_that_dies_leaves_one_disk_that_its_guest_opens(
         raise Killed
 
     monkeypatch.setattr(copy_tasks, dies_at, die)
-    with pytest.raises(Killed):
-        copy_tasks.move_volume.run_here(job)
+    run_until_killed(job)
     monkeypatch.undo()
-    Job.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-    roll_back_dead_jobs()
-    job.refresh_from_db()
-    assert (job.status, job.journal.exists()) == ("failed", False)
-    files = [Path(volume.path), Path(there.target_path, volume.name)]
-    (left,) = [path for path in files if path.exists()]
-    assert left == files[0 if dies_at == "_point_at" else 1]
+    left = settled(job, volume, there)
+    assert left == Path(volume.path if dies_at == "_point_at" else there.target_path + f"/{volume.name}")
     assert [line.split()[-1] for line in virsh("secret-list").splitlines() if "kvt-copied" in line] == [str(left)]
     virsh("start", guest.name)
 
