@@ -94,15 +94,15 @@ def move_volume(
     passphrase = encrypted.taken(luks)
     with host.connect() as conn:
         info = _look(job, conn, volume)
-        anew = bool(luks and luks["anew"] and disk_users.only_writer(conn, info.path, info.name))
-        if luks and not anew:
-            info, image_format = _as_bytes(job, conn, volume, info, passphrase), "raw"
         uses = disk_users.disk_uses(conn, info.path)
         if len({use.uuid for use in uses}) > 1 or any(not use.is_top for use in uses):
             sentence = _("%(name)s was not moved. These guests have it or lie on it: %(guests)s.")
             guests = ", ".join(sorted({use.guest for use in uses}))
             raise VolumeInUse(sentence % {"name": volume.name, "guests": guests})
         writer = disk_users.only_writer(conn, info.path, info.name)
+        anew = bool(writer and luks and luks["anew"])
+        if luks and not anew:
+            info, image_format = _as_bytes(job, conn, volume, info, passphrase), "raw"
         wanted = VolumeXML(name=name, capacity_bytes=info.capacity_bytes, format=image_format)
         if luks and anew:
             encrypted.secret_for_new(job, pool, conn, name, luks, passphrase)
@@ -122,8 +122,6 @@ def move_volume(
         job.row.journal.filter(verb=UNDO).delete()  # settling the move decides about the copy, too
         if luks and anew:
             job.row.journal.filter(verb=encrypted.UNDO, arguments__uuid=luks["uuid"]).delete()  # and about its secret
-        if writer and luks and not anew:
-            raise encrypted.open_in(info.name, writer.guest)
         if writer:
             job.step(_("Copying while %(guest)s runs") % {"guest": writer.guest}, done=0, total=info.capacity_bytes)
             disk_copy.copy_open_disk(conn, writer.uuid, writer.target, image, finish="pivot", on_progress=reporter(job))
