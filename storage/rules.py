@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from virt.errors import NotSupported, PoolFull, PoolNotFound, VolumeInUse, WrongState
+from virt.volumes import circle
 
 from .models import FULL_POOLS, Pool, Volume
 
@@ -73,9 +74,18 @@ def check_unused(volume: Volume) -> None:
 
 
 def overlays_of(volume: Volume) -> QuerySet[Volume]:
-    """The volumes on the same host whose backing file this one is."""
+    """The volumes on the same host whose backing file this one is.
+
+    Not those of a circle that the volume is part of: nothing can read them, and each would keep the next.
+    """
     same_host = Volume.objects.filter(pool__host=volume.pool.host_id, missing_since=None)
-    return same_host.filter(backing_path=volume.path) if volume.path else same_host.none()
+    if not volume.path:
+        return same_host.none()
+    found = same_host.filter(backing_path=volume.path)
+    if not volume.backing_path:
+        return found
+    below = dict(same_host.exclude(backing_path="").values_list("path", "backing_path"))
+    return found.exclude(path__in=circle(volume.path, below))
 
 
 def in_use_by(name: str, guests: list[str]) -> VolumeInUse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal, TypeVar
 
@@ -155,15 +155,29 @@ def create_volume(
     return conn.call(work, f"create volume {volume.name} in pool {pool}", timeout_s=COPY_TIMEOUT_S)
 
 
+def circle(path: str, below: Mapping[str, str]) -> set[str]:
+    """The images of the circle that the one at `path` is part of: each lies on the next, and nothing can read them.
+
+    `below` has the backing file of each; no circle: the empty set.
+    """
+    passed: list[str] = []
+    at = path
+    while (at := below.get(at, "")) and at not in passed:
+        passed.append(at)
+    return set(passed) if path in passed else set()
+
+
 def delete_volume(conn: Connection, pool: str, name: str) -> bool:
     """Delete a volume and what is on it. False: there is none.
 
-    Raises VolumeInUse while a running guest has it open, or while an overlay in its pool lies on it.
+    Raises VolumeInUse while a running guest has it open, or while an overlay in its pool lies on it, but for a circle.
     """
     try:
         path = volume_info(conn, pool, name).path
         _refuse_if_open(conn, path, name)
-        if overlay := next((v.name for v in list_volumes(conn, pool) if v.backing_path == path), None):
+        beside = list_volumes(conn, pool)
+        useless = circle(path, {each.path: each.backing_path or "" for each in beside})
+        if overlay := next((v.name for v in beside if v.backing_path == path and v.path not in useless), None):
             raise VolumeInUse(f"Disk {overlay} lies on {name} and cannot do without it. Delete {overlay} first.")
         on_volume(conn, pool, name, f"delete volume {name}", lambda volume: volume.delete(0), timeout_s=COPY_TIMEOUT_S)
     except VolumeNotFound:

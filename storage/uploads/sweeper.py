@@ -89,4 +89,6 @@ def _settle(upload: Upload) -> str:
                 upload = complete_if_whole(upload, part)
     except UserError as error:
         log.warning("cannot settle an upload", upload=str(upload.pk), name=upload.name, error=str(error))
+    except Exception:  # whatever one file does to us, the others are settled
+        log.exception("cannot settle an upload", upload=str(upload.pk), name=upload.name)
     return {Upload.State.DONE: "finished", Upload.State.FAILED: "lost"}.get(Upload.State(upload.state), "")

@@ -261,3 +261,26 @@ def test_only_one_job_changes_a_volume(pool, admin):
     volume.refresh_from_db()
     with pytest.raises(WrongState, match="vmdk"):
         services.copy_volume(volume, pool, "copy.qcow2", by=admin)
+
+
+def test_images_that_lie_on_each_other_in_a_circle_can_be_deleted(pool, admin):
+    names = ("a.qcow2", "b.qcow2", "self.qcow2")
+    paths = {name: Path(pool.target_path, name) for name in names}
+    for name in names:
+        make(pool, admin, name, mib=1)
+    over = {"a.qcow2": "b.qcow2", "b.qcow2": "a.qcow2", "self.qcow2": "self.qcow2"}
+    for name, below in over.items():
+        words = ["-u", "-F", "qcow2", "-b", str(paths[below]), "-f", "qcow2", str(paths[name])]
+        subprocess.run(["qemu-img", "rebase", *words], check=True)
+    top = paths["a.qcow2"].with_name("top.qcow2")
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", str(paths["a.qcow2"]), "-F", "qcow2", str(top), "1M"],
+        check=True,
+    )
+    look(pool)
+    with pytest.raises(VolumeInUse, match=r"top\.qcow2"):
+        services.delete_volume(pool.volumes.get(name="a.qcow2"), by=admin)
+    for name in ("top.qcow2", *names):
+        job = run(services.delete_volume(pool.volumes.get(name=name), by=admin))
+        assert job.status == "succeeded", job.error
+    assert list(Path(pool.target_path).iterdir()) == []
