@@ -124,21 +124,23 @@ class Host(models.Model):
 
         return is_plain_local(self.uri)
 
-    def open(self, *, timeout_s: float | None = None) -> "Connection":
+    def open(self, *, timeout_s: float | None = None, events: bool = True) -> "Connection":
         """A connection of its own to this host, with its login; for workers and the watcher, never for a request.
 
-        Raises virt.errors.HostUnreachable, HostTimeout, HostKeyRefused or PermissionRefused.
+        `events` as in `virt.connection.connect`. Raises virt.errors.HostUnreachable, HostTimeout, HostKeyRefused or
+        PermissionRefused.
         """
         from virt.connection import connect
 
         from .reaching.access import access_to
 
-        return connect(self.uri, timeout_s=timeout_s or settings.LIBVIRT_TIMEOUT_S, access=access_to(self))
+        timeout_s = timeout_s or settings.LIBVIRT_TIMEOUT_S
+        return connect(self.uri, timeout_s=timeout_s, access=access_to(self), events=events)
 
     @contextmanager
-    def connect(self, *, timeout_s: float | None = None) -> "Iterator[Connection]":
+    def connect(self, *, timeout_s: float | None = None, events: bool = True) -> "Iterator[Connection]":
         """The same for a `with` statement, which closes it."""
-        with self.open(timeout_s=timeout_s) as connection:
+        with self.open(timeout_s=timeout_s, events=events) as connection:
             yield connection
 
 

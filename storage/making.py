@@ -100,7 +100,7 @@ def take_back_volume(*, host_id: int, pool: str, name: str) -> None:
     host = Host.objects.filter(pk=host_id).first()
     if host is None:
         return
-    with host.connect() as conn:
+    with host.connect(events=False) as conn:  # also called by requests
         row = refresh_pool(host, conn, pool, rescan=True)  # libvirt forgets a half-made file when it is restarted
         if row is None:
             return

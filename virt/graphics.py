@@ -45,7 +45,8 @@ def open_graphics(
     taken, by way of `through` where the host is another machine. Raises GuestNotFound, WrongState (off, or it has no
     VNC display), NotSupported (the display cannot be reached from here) and what `through` raises.
     """
-    with connect(uri, timeout_s=timeout_s, access=access) as conn:  # thrown away: a refused descriptor breaks it
+    # Thrown away afterwards: a refused descriptor breaks it.
+    with connect(uri, timeout_s=timeout_s, access=access, events=False) as conn:
         xml = on_guest(conn, uuid, "open the display of guest {}", _running_xml)
         summary = parse_domain(xml)
         index, display = _vnc(summary.name, summary.graphics)

@@ -21,7 +21,7 @@ PIECE_BYTES = 262_120  # the most that one message of libvirt's protocol carries
 NEARLY_FULL = PIECE_BYTES * 3 // 4  # not worth a copy to fill it
 BATCH_BYTES = 8 * PIECE_BYTES  # goes to the connection's thread at once: fewer hand-overs, still little memory
 LAST_BYTES = 4096  # are read back after a stream
-BATCH_TIMEOUT_S = 120.0  # for one batch: a full write-back cache can hold it up for long
+BATCH_TIMEOUT_S = 60.0  # for one batch: libvirt takes it from the network before it writes it
 FINISH_TIMEOUT_S = 600.0  # libvirt writes everything to the disk before it says so
 
 

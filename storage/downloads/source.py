@@ -63,7 +63,7 @@ class Source:
     @classmethod
     def open(cls, wanted: Wanted) -> Self:
         """Connect and look. Raises VirtError."""
-        conn = wanted.host.open()
+        conn = wanted.host.open(events=False)
         try:
             return cls(conn, wanted)
         except BaseException:

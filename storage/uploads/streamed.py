@@ -137,7 +137,7 @@ class StreamedPart:
 def create(upload: Upload) -> None:
     """Make the volume that the bytes go into. Raises VolumeExists, PoolFull, WrongState or HostUnreachable."""
     pool = upload.pool
-    with pool.host.connect() as conn:
+    with pool.host.connect(events=False) as conn:
         size = 0 if pool.type in FILE_POOLS else upload.size_bytes
         transfer.create_empty(conn, pool.name, ContentXML(name=upload.name, size_bytes=size))
 
@@ -199,7 +199,7 @@ class _Line:
     """A connection to a host that outlives a request."""
 
     def __init__(self, host: Host) -> None:
-        self.host_id, self.uri, self._manager = host.pk, host.uri, host.connect()
+        self.host_id, self.uri, self._manager = host.pk, host.uri, host.connect(events=False)
         self.connection: Connection = self._enter(self._manager)
         self.idle_since = 0.0
 

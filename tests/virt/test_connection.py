@@ -284,3 +284,18 @@ def test_an_ssh_that_hangs_is_ended_with_its_call(directory):
     while hanging(uri) or Path(f"/proc/{pid_file.read_text().strip()}").exists():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_without_events_no_loop_is_started():
+    """In a process of its own, where nobody else has started it."""
+    code = """
+import threading
+from virt.connection import connect
+with connect("test:///default", events=False) as conn:
+    assert conn.call(lambda handle: handle.getHostname(), "ask")
+    assert conn.is_alive
+    assert "libvirt events" not in [thread.name for thread in threading.enumerate()]
+with connect("test:///default"):
+    assert "libvirt events" in [thread.name for thread in threading.enumerate()]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
