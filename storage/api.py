@@ -21,6 +21,7 @@ from virt.errors import Invalid
 from virt.types import OsChoice
 
 from . import copy_api, lists, pool_api, services
+from .iso_rows import IsoLine, iso_lines
 from .models import Iso, Pool, Volume
 from .rest import (
     MAX_BYTES,
@@ -35,7 +36,7 @@ from .rest import (
     VolumeIn,
     VolumeOut,
 )
-from .rows import IsoLine, PoolLine, VolumeLine, iso_lines, pool_lines, volume_lines
+from .rows import PoolLine, VolumeLine, pool_lines, volume_lines
 
 pools_router = Router(tags=["pools"])
 volumes_router = Router(tags=["volumes"])

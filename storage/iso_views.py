@@ -18,8 +18,9 @@ from .copies.views import kept_copies, same_elsewhere
 from .current.views import current_card
 from .forms import ChecksumForm, ServiceForm, SystemForm
 from .importing.made import imports_of
+from .iso_rows import iso_lines
 from .models import Iso, Pool
-from .rows import guests_of, iso_lines
+from .rows import guests_of
 from .rules import sum_of
 from .shell import virsh
 from .signers.models import SignerKey

@@ -9,7 +9,9 @@ from pydantic import SecretStr
 
 from accounts.rest import Pages
 
-from .rows import IsoLine, VolumeLine, backing_chain, guests_of
+from .chains import backing_chain
+from .iso_rows import IsoLine
+from .rows import VolumeLine, guests_of
 
 MAX_BYTES = 2**63 - 1
 

@@ -17,10 +17,11 @@ from history.series import POOL
 from virt.errors import Invalid, UserError
 
 from . import lists, rules, services
+from .chains import backing_chain
 from .forms import VolumeForm
 from .models import Pool, Volume
 from .pool_forms import hosts_to_administer
-from .rows import SHOWN_OF_VOLUMES, backing_chain, guests_of, pool_lines, volume_lines
+from .rows import SHOWN_OF_VOLUMES, guests_of, pool_lines, volume_lines
 from .secrets.encrypted import has_passphrase
 from .shell import virsh
 

@@ -18,8 +18,8 @@ from jobs.models import Busy, Job
 from jobs.runner import roll_back_dead_jobs
 from storage import content, image_tasks, media, services
 from storage.inventory import refresh_pool
+from storage.iso_rows import iso_lines
 from storage.models import Iso, Upload, Volume
-from storage.rows import iso_lines
 from tests.storage.conftest import run
 from virt import pools
 from virt.connection import Connection
