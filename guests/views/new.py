@@ -17,8 +17,9 @@ from accounts.permissions import NotAllowed
 from accounts.rest import actor
 from guests import commands, imported, services, sheets, systems, wizard
 from guests.models import Guest
+from guests.network_choices import networks_of
+from guests.new_form import NewGuestForm
 from guests.plan import FIRMWARES
-from guests.wizard import NewGuestForm
 from hosts.maintenance import require_open
 from hosts.models import Host
 from jobs.models import Job
@@ -147,7 +148,7 @@ def _page(user: User, form: NewGuestForm, values: dict[str, str], preview: dict[
         "values": values,
         "host": host,
         "systems": systems.groups(),
-        "networks": wizard.networks_of(user, host),
+        "networks": networks_of(user, host),
         "firmwares": [(name, label) for name, label in FIRMWARE_LABELS if name in firmwares],
         **preview,
     }
