@@ -47,48 +47,47 @@ def _upload_with_kills(site: Site, source: Path) -> list[int]:
     """How many bytes were sent again after each kill."""
     content = source.read_bytes()
     path = site.new("killed.iso", SIZE, sha256=hashlib.sha256(content).hexdigest())
+    killer = _Killer(site)
     again: list[int] = []
     offset = 0
     while offset < SIZE:
         end = min(offset + CHUNK, SIZE)
-        kill_at = _moment(offset, len(again))
-        sent = _Sent(content, offset, end, site, kill_at)
         try:
-            answer = site.patch(path, offset, sent.pieces())
+            answer = site.patch(path, offset, killer.watched(content, offset, end))
             assert answer.status_code == requests.codes.no_content, answer.text
             offset = end
         except requests.RequestException:
             site.kill()
             site.start()
+            killer.is_under_way = False
             arrived = site.offset(path)
             assert arrived >= offset, "bytes that had been confirmed are gone"
-            again.append(max(sent.until - arrived, 0))
+            again.append(max(killer.sent - arrived, 0))
             offset = arrived
     return again
 
 
-def _moment(offset: int, killed: int) -> float | None:
-    """After how many seconds of a request to kill, spread over the file; None: let this one be."""
-    wanted = (SIZE - offset) / SIZE * KILLS
-    return random.uniform(0.0, 0.06) if killed < KILLS and KILLS - killed >= wanted - 1 else None
+class _Killer:
+    """Kills the web process a moment after each of KILLS places in the file was sent, whatever it does then."""
 
+    def __init__(self, site: Site) -> None:
+        self._site, self.sent, self.is_under_way = site, 0, False
+        self._places = sorted(random.sample(range(SIZE - CHUNK), KILLS), reverse=True)
 
-class _Sent:
-    def __init__(self, content: bytes, offset: int, end: int, site: Site, kill_at: float | None) -> None:
-        self.content, self.offset, self.end, self.until = content, offset, end, offset
-        self.timer = (
-            threading.Timer(kill_at, lambda: site.process.kill() if site.process else None)
-            if kill_at is not None
-            else None
-        )
-
-    def pieces(self) -> Iterator[bytes]:
-        if self.timer:
-            self.timer.start()
-        for at in range(self.offset, self.end, PIECE):
-            piece = self.content[at : min(at + PIECE, self.end)]
-            self.until = at + len(piece)
+    def watched(self, content: bytes, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start` to `end` in pieces."""
+        for at in range(start, end, PIECE):
+            piece = content[at : min(at + PIECE, end)]
+            self.sent = at + len(piece)
+            if self._places and self.sent >= self._places[-1] and not self.is_under_way:
+                self.is_under_way = True
+                self._places.pop()
+                threading.Timer(random.uniform(0.0, 0.02), self._kill).start()
             yield piece
+
+    def _kill(self) -> None:
+        if self._site.process:
+            self._site.process.kill()
 
 
 def _digest(path: Path) -> str:
